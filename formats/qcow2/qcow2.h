@@ -1,0 +1,61 @@
+/*
+ * qcow2, versions 2 and 3 (QEMU docs/interop/qcow2): what its files share.
+ *
+ *   header.c     the header and its extensions: load and store side by side, checks
+ *   open.c       format_qcow2: open, close, probe, info
+ *   map.c        guest offset -> extent: standard and extended L2 entries
+ *   snapshot.c   the snapshot table
+ *   bitmap.c     the bitmap directory and tables
+ *   check.c      reference counting against refcounts
+ *   options.c    create options and their checks
+ *   writer.c     layout of a fresh image: place, publish, finish
+ *   measure.c    the size of an image not yet written
+ */
+#ifndef FORMATS_QCOW2_QCOW2_H
+#define FORMATS_QCOW2_QCOW2_H
+
+#include "formats/format.h"
+#include "formats/writer.h"
+
+#define QCOW2_MAGIC 0x514649fbu
+
+/* L1 and L2 entries ("L1 table entry", "L2 table entry") */
+#define QCOW2_COPIED     (UINT64_C(1) << 63)
+#define QCOW2_COMPRESSED (UINT64_C(1) << 62)
+#define QCOW2_ZERO       UINT64_C(1)
+#define QCOW2_PLACE_MASK UINT64_C(0x00fffffffffffe00)
+
+/* incompatible features */
+#define QCOW2_INCOMPAT_DIRTY       (UINT64_C(1) << 0)
+#define QCOW2_INCOMPAT_CORRUPT     (UINT64_C(1) << 1)
+#define QCOW2_INCOMPAT_DATA_FILE   (UINT64_C(1) << 2)
+#define QCOW2_INCOMPAT_COMPRESSION (UINT64_C(1) << 3)
+#define QCOW2_INCOMPAT_EXTENDED_L2 (UINT64_C(1) << 4)
+/* compatible, autoclear */
+#define QCOW2_COMPAT_LAZY        (UINT64_C(1) << 0)
+#define QCOW2_AUTOCLEAR_BITMAPS  (UINT64_C(1) << 0)
+#define QCOW2_AUTOCLEAR_DATA_RAW (UINT64_C(1) << 1)
+
+/* header extensions */
+#define QCOW2_EXT_BACKING_FORMAT 0xe2792acau
+#define QCOW2_EXT_DATA_FILE      0x44415441u
+#define QCOW2_EXT_CRYPTO         0x0537be77u
+#define QCOW2_EXT_FEATURES       0x6803f857u
+#define QCOW2_EXT_BITMAPS        0x23852875u
+
+/* limits (qemu's; "Limits" in formats.md section 6) */
+#define QCOW2_MIN_CLUSTER_BITS   9
+#define QCOW2_MAX_CLUSTER_BITS   21
+#define QCOW2_MAX_L1_BYTES       (UINT64_C(32) << 20)
+#define QCOW2_MAX_REFTABLE_BYTES (UINT64_C(8) << 20)
+#define QCOW2_MAX_SNAPSHOTS      65536u
+#define QCOW2_MAX_BACKING_NAME   1023u
+#define QCOW2_MAX_BITMAPS        65535u
+
+extern const struct format format_qcow2;               /* open.c */
+extern const struct option_def qcow2_create_options[]; /* options.c */
+extern const struct writer_ops qcow2_writer;           /* writer.c */
+int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
+                  struct measure_result *out, struct err *e); /* measure.c */
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * convert: sources joined ──▶ one fresh (or existing) target, on all workers of all ranks.
+ */
+#ifndef FLOW_CONVERT_H
+#define FLOW_CONVERT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "flow/progress.h"
+#include "formats/options.h"
+#include "image/image.h"
+#include "mpi/engine.h"
+
+struct convert_source {
+    const char *name; /* for messages */
+    json_t *spec;     /* borrowed */
+};
+
+struct convert_options {
+    const struct convert_source *sources;
+    unsigned n_sources;
+    const char *source_driver;      /* -f, or NULL */
+    struct file_cache source_cache; /* -T */
+    bool force_share;               /* -U: sources only */
+    const char *snapshot;           /* -l, or NULL */
+    struct secrets *secrets;
+
+    const char *target;             /* name */
+    json_t *target_spec;            /* of the name, or of --target-image-opts; borrowed */
+    const char *target_driver;      /* -O; never NULL without -n */
+    struct file_cache target_cache; /* -t; durable unless no_flush was asked for by name */
+    struct options *options; /* -o, parsed against the target format's table; may be NULL (-n).
+                              * size is set by the flow */
+    bool no_create;          /* -n */
+    bool target_is_zero;
+    bool compress;          /* -c */
+    int level;              /* --compression-level, 0 = default */
+    bool backing_in_target; /* -B or -o backing_file: keep what the source's top leaves out */
+    uint64_t sparse_size;   /* -S; 0 = write everything */
+    bool copy_offload;      /* -C */
+    bool salvage;
+    bool quiet; /* no salvage warnings */
+    bool bitmaps, skip_broken_bitmaps;
+    uint64_t rate_limit; /* bytes a second over all ranks; 0 = none */
+    uint64_t memory;     /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
+};
+
+#define CONVERT_MEMORY_DEFAULT ((uint64_t)256 << 20) /* a rank */
+
+/* Where warnings go ("error while reading offset 512: ..."): no program name, no newline. */
+struct convert_report {
+    struct progress progress;
+    void (*warn)(void *ctx, const char *text);
+    void *ctx;
+    /* out */
+    char removed[4096]; /* the unfinished output that was removed, or "" */
+};
+
+/* Every rank calls it with the same options. The error text is whole (with "FILE: error while
+ * converting raw: ..." and so on): the caller adds the program's name only. */
+int convert_run(struct engine *g, const struct convert_options *o, struct convert_report *r,
+                struct err *e);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * An open image: a format driver's view of a file, and its backing chain.
+ *
+ *   spec ──▶ image_open ──▶ probe ──▶ driver->open ──▶ backing (gate) ──▶ image
+ *                                                                          │ map, read
+ * Opened images are read by many threads at once: after opening, a driver changes nothing but its
+ * own locked caches.
+ */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "image/extent.h"
+#include "io/file.h"
+
+struct format;
+struct secrets; /* --object secret,...: image/secret.h */
+
+/* How to open. Zero-initialised = read-only with the chain, locks, writeback. */
+struct image_flags {
+    bool write;
+    bool no_backing;  /* do not open the backing chain (info) */
+    bool no_io;       /* only metadata is asked for: no secret needed, no data file content */
+    bool force_share; /* -U */
+    bool check;       /* open what a check may open: corrupt flag, missing refcount table */
+    bool forget;      /* drop page cache behind */
+    struct file_cache cache;
+    struct secrets *secrets;  /* borrowed; may be NULL */
+    uint64_t metadata_budget; /* bytes that this image's own caches may take; 0 = default */
+    const char *driver;       /* -f: format by name, NULL = as the spec says, else probe */
+};
+
+struct image {
+    const struct format *format;
+    bool probed;       /* the format was guessed */
+    char *name;        /* as the user (or the overlay) gave it: for messages and info */
+    json_t *spec;      /* the whole of its options, owned: {"driver":..,"file":{..}} */
+    struct file *file; /* the protocol below, owned */
+    struct image_flags flags;
+
+    /* set by the driver's open */
+    uint64_t size;         /* guest bytes; as info shows it (raw: length rounded up to 512) */
+    uint32_t cluster_size; /* what info shows as cluster_size, 0 = not shown */
+    bool encrypted;
+    char *backing_name;   /* as stored, owned; NULL = none */
+    char *backing_format; /* as stored, owned; NULL = none given */
+    void *state;          /* the driver's own, freed by its close */
+
+    struct image *backing; /* owned; NULL if none or not opened */
+    unsigned chain_length; /* this image and all below it */
+};
+
+/* ---- specs: what the user typed ------------------------------------------------------------- */
+
+/* From a file name: a path, "file:path", "json:{...}", "nbd://...", ... New reference. */
+json_t *image_spec_from_name(const char *name, struct err *e);
+/* From --image-opts text: "driver=qcow2,file.filename=x" (first key may be left out: file). */
+json_t *image_spec_from_opts(const char *text, struct err *e);
+/* The name to show for a spec: the plain file name where the options reduce to it, else a
+ * "json:{...}" text. free() it. */
+char *image_spec_name(const json_t *spec, struct err *e);
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+/* Open with its backing chain. `name` is what messages show ("Could not open 'name': ..."). `spec`
+ * is borrowed. */
+int image_open(const json_t *spec, const char *name, const struct image_flags *flags,
+               struct image **out, struct err *e);
+
+/* image_spec_from_name + image_open. */
+int image_open_name(const char *name, const struct image_flags *flags, struct image **out,
+                    struct err *e);
+
+/* Close it and its chain; reports late write errors. NULL is fine. Gone in any case. */
+int image_close(struct image *img, struct err *e);
+void image_cleanup(struct image **img); /* for AUTO() */
+
+/* Full name of the backing file of `img`: relative names resolve against the folder of img's name.
+ * free() it. NULL with the error set. */
+char *image_backing_path(const struct image *img, struct err *e);
+
+/* Read internal snapshot `name` (id first, then name; or "snapshot.id=..,snapshot.name=..") instead
+ * of the active state. Before any map or read. */
+int image_load_snapshot(struct image *img, const char *param, struct err *e);
+
+/* ---- where things are: image/map.c ---------------------------------------------------------- */
+
+/* The extent of this image alone at `guest`, at most `length` long, as long as the driver can
+ * cheaply tell (a hole of 8 TiB is one answer). guest + length <= img->size, length > 0. */
+int image_map(struct image *img, uint64_t guest, uint64_t length, struct extent *out,
+              struct err *e);
+
+/* The same through the backing chain: HOLE only where no image of the chain holds anything (or
+ * depth reached `stop_depth`: images at that depth and deeper are not asked; pass UINT_MAX). A
+ * backing image that is shorter reads as zeros behind its end (ZERO, depth of that backing's
+ * parent, as qemu-img map shows it). */
+int image_map_chain(struct image *img, uint64_t guest, uint64_t length, unsigned stop_depth,
+                    struct extent *out, struct err *e);
+
+/* Refine DATA extents by the holes of the file below: sets file_hole and shortens the extent so
+ * that it is all hole or all data. Cheap no-op where the file has no holes to speak of. */
+int image_refine(struct extent *x, struct err *e);
+
+/* ---- reading: image/read.c ------------------------------------------------------------------ */
+
+/* One thread's scratch for reading: decoder, packed buffer, last decoded block. */
+struct image_reader;
+struct image_reader *image_reader_new(struct err *e);
+void image_reader_free(struct image_reader *r);
+
+/* Read the bytes of extents that were mapped (any kind; HOLE and ZERO are zero-filled) into buf,
+ * where extents[i] goes to buf + (extents[i].guest - extents[0].guest). Requests to one file go out
+ * as one batch; PACKED blocks that stand close together are read with one request and decoded.
+ * *bad (may be NULL) = guest offset of the first byte that could not be read. */
+int image_read_extents(struct image_reader *r, const struct extent *extents, size_t n, void *buf,
+                       uint64_t *bad, struct err *e);
+
+/* Map and read a range of the chain. guest + len <= img->size. */
+int image_read(struct image_reader *r, struct image *img, uint64_t guest, size_t len, void *buf,
+               struct err *e);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * Output that is never half there.
+ *
+ * A new regular file grows under a temporary name beside its final name and is renamed when it is
+ * whole and synced. What is no regular file (a device, /dev/stdout), and what the user asked to be
+ * written in place, keeps its name: then `temp` equals `final`.
+ *
+ * One rank (rank 0) begins and ends an output; the others open output_temp() by name.
+ */
+#ifndef IO_OUTPUT_H
+#define IO_OUTPUT_H
+
+#include "io/file.h"
+
+struct output;
+
+/* Decide where `path` grows and create that file, empty and locked against others; the final name,
+ * if it stands, is locked against writers too. A symbolic link is followed: the file it points to
+ * is replaced. A stale temporary file that nobody holds is reused. The name is that of the final
+ * file with a suffix of ours (".mpi-img-part"), in the same folder. */
+int output_begin(const char *path, const struct file_options *o, struct output **out,
+                 struct err *e);
+
+struct file *output_file(struct output *o);      /* opened read-write; the output's, not yours */
+const char *output_temp(const struct output *o); /* the name to open on other ranks */
+bool output_in_place(const struct output *o);
+
+/* Sync (unless the cache mode is unsafe), close, give it the mode and owner of the file that stood
+ * there, rename to the final name, sync the folder. Frees o, also on failure (then as
+ * output_abandon). */
+int output_commit(struct output *o, struct err *e);
+
+/* Remove the temporary file, keep what stood under the final name. Returns whether something was
+ * removed, so that the caller can say so (name: of a buffer of PATH_MAX, may be NULL). Frees o;
+ * NULL is fine. */
+bool output_abandon(struct output *o, char *name);
+
+#endif
