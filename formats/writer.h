@@ -82,7 +82,7 @@ struct pages;
 
 struct writer_params {
     const struct options *options; /* borrowed for the writer's life */
-    uint64_t size;                 /* guest bytes, multiple of 512 */
+    uint64_t size;                 /* guest bytes as asked for; formats of whole sectors round up */
     const char *backing_name;      /* to be stored, or NULL */
     const char *backing_format;
     struct file *file;  /* the new file, empty, opened for writing; borrowed */

@@ -54,6 +54,7 @@ struct convert_options {
 /* Where warnings go ("error while reading offset 512: ..."): no program name, no newline. */
 struct convert_report {
     struct progress progress;
+    bool exact; /* -p: look through the map first, so that percent is of data, not of size */
     void (*warn)(void *ctx, const char *text);
     void *ctx;
     /* out */

@@ -1,0 +1,397 @@
+#include "flow/convert.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/signals.h"
+#include "flow/bitmaps.h"
+#include "flow/chunk.h"
+#include "flow/partition.h"
+#include "flow/place.h"
+#include "flow/read.h"
+#include "flow/squeeze.h"
+#include "flow/target.h"
+#include "flow/throttle.h"
+#include "flow/write.h"
+
+/* One conversion on one rank. */
+struct convert {
+    const struct convert_options *o;
+    struct convert_report *report;
+    unsigned workers; /* on all ranks: they share the rate limit */
+
+    struct source source;
+    struct target target;
+    struct target_plan plan;
+    struct read_rules read;
+    struct squeeze_rules squeeze;
+    struct write_rules write;
+
+    /* rank 0 */
+    struct partition partition;
+    struct placer *placer;
+    struct cursor granted;
+    uint64_t data_total; /* bytes, for progress; 0 = count by guest size */
+    uint64_t data_done;
+};
+
+/* What a worker tells of a chunk: this head, the needs, the sectors that could not be read. */
+struct report_head {
+    uint64_t data; /* bytes of pieces that are data */
+    uint32_t blocks;
+    uint32_t salvaged;
+};
+
+/* ---- a worker -------------------------------------------------------------------------------- */
+
+struct convert_worker {
+    struct convert *c;
+    struct image_reader *reader;
+    struct packer *packer;
+    struct throttle throttle;
+    unsigned n_slots;
+    struct chunk slots[];
+};
+
+static void worker_free(void *worker)
+{
+    struct convert_worker *w = worker;
+    if (!w)
+        return;
+    for (unsigned i = 0; i < w->n_slots; i++)
+        chunk_release(&w->slots[i]);
+    image_reader_free(w->reader);
+    if (w->packer)
+        w->c->target.writer->ops->packer_free(w->packer);
+    free(w);
+}
+
+static int worker_fill(struct convert_worker *w, unsigned depth, struct err *e)
+{
+    const struct target *t = &w->c->target;
+    bool packs = w->c->o->compress;
+    w->reader = image_reader_new(e);
+    if (!w->reader || (packs && t->writer->ops->packer_new(t->writer, &w->packer, e) < 0))
+        return -1;
+    for (unsigned i = 0; i < depth; i++) {
+        w->n_slots = i + 1;
+        if (chunk_init(&w->slots[i], t->chunk_size, t->block_size, packs, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
+{
+    struct convert *c = ctx;
+    struct convert_worker *w = mem_new(1, sizeof *w + depth * sizeof w->slots[0], e);
+    if (!w)
+        return -1;
+    w->c = c;
+    w->throttle = throttle_share(c->o->rate_limit, c->workers);
+    if (worker_fill(w, depth, e) < 0) {
+        worker_free(w);
+        return -1;
+    }
+    *worker = w;
+    return 0;
+}
+
+static uint64_t data_of(const struct chunk *chunk)
+{
+    uint64_t data = 0;
+    for (size_t i = 0; i < chunk->n_pieces; i++)
+        if (chunk->pieces[i].kind == PIECE_DATA || chunk->pieces[i].kind == PIECE_COPY)
+            data += chunk->pieces[i].length;
+    return data;
+}
+
+static int report_chunk(struct chunk *chunk, struct blob *need, struct err *e)
+{
+    const struct report_head head = {data_of(chunk), (uint32_t)chunk->n_blocks,
+                                     (uint32_t)chunk->n_salvaged};
+    size_t needs = chunk->n_blocks * sizeof *chunk->need;
+    size_t lost = chunk->n_salvaged * sizeof *chunk->salvaged;
+    chunk->n_message = 0;
+    unsigned char *to = chunk_message_add(chunk, sizeof head + needs + lost, e);
+    if (!to)
+        return -1;
+    memcpy(to, &head, sizeof head);
+    if (needs)
+        memcpy(to + sizeof head, chunk->need, needs);
+    if (lost)
+        memcpy(to + sizeof head + needs, chunk->salvaged, lost);
+    *need = (struct blob){chunk->message, chunk->n_message};
+    return 0;
+}
+
+/* The source is not needed any more once it is read. */
+static void forget_source(const struct chunk *chunk)
+{
+    for (size_t i = 0; i < chunk->n_extents; i++) {
+        const struct extent *x = &chunk->extents[i];
+        uint64_t n = x->kind == EXTENT_PACKED ? x->packed_len : x->length;
+        file_forget(x->file, x->host, n);
+    }
+}
+
+static int prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need, struct err *e)
+{
+    struct convert_worker *w = worker;
+    struct convert *c = w->c;
+    struct chunk *chunk = &w->slots[slot];
+    uint64_t guest = unit * c->target.chunk_size;
+    uint32_t length = (uint32_t)num_min(c->target.chunk_size, c->source.size - guest);
+    if (read_chunk(w->reader, &c->read, chunk, guest, length, e) < 0)
+        return -1;
+    forget_source(chunk);
+    int status = c->target.block_size
+                     ? squeeze_blocks(&c->squeeze, c->target.writer->ops, w->packer, chunk, e)
+                     : write_in_place(&c->write, &w->throttle, chunk, e);
+    return status < 0 ? -1 : report_chunk(chunk, need, e);
+}
+
+/* Placing again, from the cursor that rank 0 had before this chunk, gives the same places. */
+static int commit(void *worker, uint64_t unit, unsigned slot, const struct blob *grant,
+                  struct blob *done, struct err *e)
+{
+    struct convert_worker *w = worker;
+    struct chunk *chunk = &w->slots[slot];
+    struct writer *writer = w->c->target.writer;
+    struct cursor cursor;
+    if (grant->len != sizeof cursor)
+        return err_set(e, EPROTO, "A grant of %zu bytes", grant->len);
+    memcpy(&cursor, grant->data, sizeof cursor);
+    chunk->placing.n_meta = 0;
+    if (writer->ops->place(writer, unit, chunk->need, chunk->n_blocks, &cursor, &chunk->placing,
+                           e) < 0 ||
+        write_placed(&w->c->write, &w->throttle, chunk, e) < 0)
+        return -1;
+    *done = (struct blob){chunk->message, chunk->n_message};
+    return 0;
+}
+
+static int settle(void *ctx, struct err *e)
+{
+    struct convert *c = ctx;
+    return file_sync(c->target.data, e) < 0 ? err_prefix(e, "%s: ", c->o->target) : 0;
+}
+
+/* ---- rank 0 ---------------------------------------------------------------------------------- */
+
+static enum unit_next next_unit(void *ctx, uint64_t *unit, struct err *e)
+{
+    struct convert *c = ctx;
+    return (enum unit_next)partition_next(&c->partition, unit, e);
+}
+
+static void warn_salvaged(const struct convert *c, const unsigned char *at, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && !c->o->quiet && c->report->warn; i++) {
+        struct salvaged lost;
+        memcpy(&lost, at + i * sizeof lost, sizeof lost);
+        char text[200];
+        snprintf(text, sizeof text, "error while reading offset %" PRIu64 ": %s", lost.guest,
+                 strerror(lost.error));
+        c->report->warn(c->report->ctx, text);
+    }
+}
+
+static void show_progress(struct convert *c, uint64_t unit, uint64_t data)
+{
+    c->data_done += data;
+    double done = c->data_total ? (double)c->data_done / (double)c->data_total
+                                : (double)(unit * c->target.chunk_size) / (double)c->source.size;
+    progress_update(&c->report->progress, 100 * (done > 1 ? 1 : done));
+}
+
+static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, struct blob *grant,
+                             struct err *e)
+{
+    struct convert *c = ctx;
+    struct report_head head;
+    if (need->len < sizeof head)
+        return (enum unit_place)err_set(e, EPROTO, "A report of %zu bytes", need->len);
+    memcpy(&head, need->data, sizeof head);
+    const unsigned char *words = (const unsigned char *)need->data + sizeof head;
+    warn_salvaged(c, words + head.blocks * sizeof(need_t), head.salvaged);
+    show_progress(c, unit, head.data);
+    if (!c->placer)
+        return PLACE_GO_ON;
+    /* the message is copied as it arrives: its needs are aligned as the head is */
+    if (placer_place(c->placer, unit, (const need_t *)(const void *)words, head.blocks, &c->granted,
+                     e) < 0)
+        return PLACE_FAILED;
+    *grant = (struct blob){&c->granted, sizeof c->granted};
+    return PLACE_GO_ON;
+}
+
+static int collect(void *ctx, uint64_t unit, const struct blob *done, struct err *e)
+{
+    struct convert *c = ctx;
+    if (!c->placer)
+        return 0;
+    if (placer_done(c->placer, unit, done->data, done->len, e) < 0)
+        return err_prefix(e, "error while writing at byte %" PRIu64 ": ",
+                          unit * c->target.chunk_size);
+    return 0;
+}
+
+static int tick(void *ctx, struct err *e)
+{
+    (void)ctx;
+    int sig = signals_stop();
+    return sig ? err_set(e, EINTR, "Stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------ */
+
+static void set_rules(struct convert *c)
+{
+    const struct convert_options *o = c->o;
+    unsigned stop = o->backing_in_target ? 1 : UINT_MAX;
+    bool reserve = c->target.writer && c->target.writer->reserve;
+    c->read = (struct read_rules){
+        .source = &c->source,
+        .stop_depth = stop,
+        .block_size = c->target.block_size,
+        .offload = o->copy_offload,
+        .salvage = o->salvage,
+    };
+    c->squeeze = (struct squeeze_rules){
+        .block_size = c->target.block_size,
+        .sparse_size = o->sparse_size,
+        .zero_flag = c->target.writer && c->target.writer->zero_flag,
+        .reserve = reserve,
+        .backed = c->plan.backed,
+    };
+    c->write = (struct write_rules){
+        .file = c->target.data,
+        .block_size = c->target.block_size,
+        .sparse_size = o->sparse_size,
+        .fresh = c->target.fresh_zero,
+        .offload = o->copy_offload,
+    };
+    c->partition = (struct partition){
+        .source = &c->source,
+        .chunk_size = c->target.chunk_size,
+        .stop_depth = stop,
+        .zeros_count = !o->sparse_size || (!c->target.block_size && !c->target.fresh_zero),
+        .all = reserve,
+        .backed = c->plan.backed,
+    };
+}
+
+/* Rank 0, alone: everything that can be refused is refused before the first byte is read. */
+static int begin(struct convert *c, struct err *e)
+{
+    if (source_open(c->o, &c->source, e) < 0)
+        return -1;
+    c->plan.size = c->source.size;
+    if (c->o->bitmaps && bitmaps_check(c->o, &c->source, e) < 0)
+        return -1;
+    if (target_begin(c->o, &c->target, &c->plan, e) < 0)
+        return -1;
+    set_rules(c);
+    if (c->report->exact && source_data_bytes(&c->source, &c->data_total, e) < 0)
+        return -1;
+    return c->target.block_size ? placer_new(c->target.writer, c->target.pages, &c->placer, e) : 0;
+}
+
+static int join(struct convert *c, const struct blob *plan, struct err *e)
+{
+    if (plan->len != sizeof c->plan)
+        return err_set(e, EPROTO, "A plan of %zu bytes", plan->len);
+    memcpy(&c->plan, plan->data, sizeof c->plan);
+    if (source_open(c->o, &c->source, e) < 0)
+        return -1;
+    if (c->source.size != c->plan.size)
+        return err_set(e, EIO, "The source has another size on this rank");
+    if (target_join(c->o, &c->plan, &c->target, e) < 0)
+        return -1;
+    set_rules(c);
+    return 0;
+}
+
+static int set_up(struct engine *g, struct convert *c, struct err *e)
+{
+    int status = engine_rank(g) == 0 ? begin(c, e) : 0;
+    struct blob plan = {&c->plan, sizeof c->plan};
+    if (engine_share(g, status, &plan, e) < 0)
+        return -1;
+    if (engine_rank(g) != 0) {
+        status = join(c, &plan, e);
+        free(plan.data);
+    }
+    return engine_agree(g, status, e);
+}
+
+/* How many chunks a worker may hold, and how many workers a rank may run, within the memory. */
+static void fit_memory(const struct engine *g, const struct convert *c, struct unit_job *job)
+{
+    uint64_t memory = c->o->memory ? c->o->memory : CONVERT_MEMORY_DEFAULT;
+    uint64_t chunk = c->target.chunk_size * (c->o->compress ? 2 : 1);
+    uint64_t chunks = num_max(memory / 2 / chunk, 1); /* half is for tables, pages and maps */
+    unsigned threads = engine_threads(g), most = engine_size(g) > 1 ? 4 : 2;
+    job->max_workers = (unsigned)num_min(threads, chunks);
+    job->depth = (unsigned)num_min(num_max(chunks / job->max_workers, 1), most);
+}
+
+static int run(struct engine *g, struct convert *c, struct err *e)
+{
+    struct unit_job job = {
+        .ctx = c,
+        .next = next_unit,
+        .place = place,
+        .collect = collect,
+        .tick = tick,
+        .worker_new = worker_new,
+        .worker_free = worker_free,
+        .prepare = prepare,
+        .commit = c->target.block_size ? commit : NULL,
+        .settle = settle,
+    };
+    fit_memory(g, c, &job);
+    c->workers = job.max_workers * engine_size(g);
+    progress_update(&c->report->progress, 0);
+    return engine_run(g, &job, e);
+}
+
+static int finish(struct convert *c, struct err *e)
+{
+    struct cursor *cursor = c->placer ? placer_cursor(c->placer) : NULL;
+    if (c->o->bitmaps && bitmaps_copy(c->o, &c->source, &c->target, cursor, e) < 0)
+        return -1;
+    if (target_finish(c->o, &c->target, cursor, e) < 0)
+        return -1;
+    progress_update(&c->report->progress, 100);
+    return 0;
+}
+
+int convert_run(struct engine *g, const struct convert_options *o, struct convert_report *r,
+                struct err *e)
+{
+    AUTO_FREE struct convert *c = mem_new(1, sizeof *c, e);
+    int status = c ? 0 : -1;
+    r->removed[0] = '\0';
+    if (engine_agree(g, status, e) < 0)
+        return -1;
+    c->o = o;
+    c->report = r;
+    status = set_up(g, c, e);
+    if (status == 0)
+        status = run(g, c, e);
+    if (status == 0) {
+        int finished = engine_rank(g) == 0 ? finish(c, e) : 0;
+        status = engine_agree(g, finished, e);
+    }
+    placer_free(c->placer);
+    target_release(&c->target, r->removed);
+    source_close(&c->source);
+    return status;
+}

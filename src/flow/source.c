@@ -1,0 +1,92 @@
+#include "flow/source.h"
+
+#include <limits.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#define SECTOR 512u
+
+static int open_part(const struct convert_options *o, unsigned i, struct source_part *part,
+                     struct err *e)
+{
+    const struct image_flags flags = {
+        .force_share = o->force_share,
+        .forget = true,
+        .cache = o->source_cache,
+        .secrets = o->secrets,
+        .driver = o->source_driver,
+    };
+    part->name = o->sources[i].name;
+    if (image_open(o->sources[i].spec, part->name, &flags, &part->image, e) < 0)
+        return -1;
+    if (o->snapshot && image_load_snapshot(part->image, o->snapshot, e) < 0)
+        return err_prefix(e, "Failed to load snapshot: ");
+    part->size = num_up(part->image->size, SECTOR);
+    return 0;
+}
+
+int source_open(const struct convert_options *o, struct source *out, struct err *e)
+{
+    *out = (struct source){0};
+    out->parts = mem_new(o->n_sources, sizeof *out->parts, e);
+    if (!out->parts)
+        return -1;
+    for (unsigned i = 0; i < o->n_sources; i++) {
+        struct source_part *part = &out->parts[i];
+        out->n = i + 1;
+        if (open_part(o, i, part, e) < 0)
+            return -1;
+        part->start = out->size;
+        if (!num_add(out->size, part->size, &out->size) || out->size > INT64_MAX)
+            return err_set(e, 0, "The joined sources are too large");
+    }
+    return 0;
+}
+
+void source_close(struct source *s)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        image_cleanup(&s->parts[i].image);
+    free(s->parts);
+    *s = (struct source){0};
+}
+
+static const struct source_part *part_at(const struct source *s, uint64_t guest)
+{
+    unsigned i = 0;
+    while (i + 1 < s->n && guest >= s->parts[i].start + s->parts[i].size)
+        i++;
+    return &s->parts[i];
+}
+
+int source_map(const struct source *s, uint64_t guest, uint64_t length, unsigned stop_depth,
+               struct extent *out, struct err *e)
+{
+    const struct source_part *part = part_at(s, guest);
+    uint64_t inside = guest - part->start;
+    if (inside >= part->image->size) { /* the rounding up to a sector */
+        *out = (struct extent){
+            .kind = EXTENT_ZERO, .guest = guest, .length = num_min(length, part->size - inside)};
+        return 0;
+    }
+    length = num_min(length, part->image->size - inside);
+    if (image_map_chain(part->image, inside, length, stop_depth, out, e) < 0 ||
+        image_refine(out, e) < 0)
+        return -1;
+    out->guest = guest;
+    return 0;
+}
+
+int source_data_bytes(const struct source *s, uint64_t *bytes, struct err *e)
+{
+    *bytes = 0;
+    struct extent x;
+    for (uint64_t at = 0; at < s->size; at += x.length) {
+        if (source_map(s, at, s->size - at, UINT_MAX, &x, e) < 0)
+            return -1;
+        if ((x.kind == EXTENT_DATA && !x.file_hole) || x.kind == EXTENT_PACKED)
+            *bytes += x.length;
+    }
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* The source of a conversion: one image, or several joined end to end. */
+#ifndef FLOW_SOURCE_H
+#define FLOW_SOURCE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "flow/convert.h"
+#include "image/image.h"
+
+struct source_part {
+    struct image *image;
+    const char *name;
+    uint64_t start; /* where it begins in the whole */
+    uint64_t size;  /* guest bytes, rounded up to 512 */
+};
+
+struct source {
+    struct source_part *parts;
+    unsigned n;
+    uint64_t size;
+};
+
+/* Opens every part (and the snapshot asked for). The error text is whole. */
+int source_open(const struct convert_options *o, struct source *out, struct err *e);
+void source_close(struct source *s);
+
+/* image_map_chain on the whole: never beyond the part that holds `guest`. The extent is refined by
+ * the holes of the file below. */
+int source_map(const struct source *s, uint64_t guest, uint64_t length, unsigned stop_depth,
+               struct extent *out, struct err *e);
+
+/* Guest bytes that the map shows as data, for progress. */
+int source_data_bytes(const struct source *s, uint64_t *bytes, struct err *e);
+
+#endif

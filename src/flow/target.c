@@ -1,0 +1,216 @@
+#include "flow/target.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#define CHUNK_IN_PLACE MIB /* of targets without a writer */
+
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+/* splitmix64: any stream of well-mixed bytes that a seed fixes will do */
+static uint64_t next_mixed(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+int target_draw(uint8_t random[64], uint64_t *when, struct err *e)
+{
+    const char *seed = getenv("MPI_IMG_SEED");
+    *when = (uint64_t)time(NULL);
+    if (!seed)
+        return getrandom(random, 64, 0) == 64 ? 0 : err_errno(e, errno, "No random numbers");
+    uint64_t state = *when = strtoull(seed, NULL, 10);
+    for (unsigned i = 0; i < 64; i += 8) {
+        uint64_t word = next_mixed(&state);
+        memcpy(random + i, &word, 8);
+    }
+    return 0;
+}
+
+/* ---- a fresh image ----------------------------------------------------------------------------
+ */
+
+static int creation_failed(const struct convert_options *o, struct err *e)
+{
+    return err_prefix(e, "%s: error while converting %s: ", o->target, o->target_driver);
+}
+
+static struct file_options target_file_options(const struct convert_options *o)
+{
+    return (struct file_options){
+        .write = true, .cache = o->target_cache, .forget = !o->target_cache.no_flush};
+}
+
+static int open_writer(const struct convert_options *o, const struct target_plan *plan,
+                       struct target *t, bool first, struct err *e)
+{
+    if (!t->format->writer)
+        return err_set(e, ENOTSUP, "Format driver '%s' does not support image creation",
+                       t->format->name);
+    struct writer_params p = {
+        .options = o->options,
+        .size = plan->size,
+        .backing_name = options_str(o->options, "backing_file", NULL),
+        .backing_format = options_str(o->options, "backing_fmt", NULL),
+        .file = t->file,
+        .path = o->target,
+        .compress = o->compress,
+        .level = o->level,
+        .memory = o->memory,
+        .first = first,
+        .time = plan->time,
+    };
+    memcpy(p.random, plan->random, sizeof p.random);
+    if (t->format->writer->open(&p, &t->writer, e) < 0)
+        return -1;
+    t->data = t->writer->data_file;
+    t->chunk_size = t->writer->chunk_size;
+    t->block_size = t->writer->in_place ? 0 : t->writer->block_size;
+    t->fresh_zero = file_grows_zero(t->data);
+    return 0;
+}
+
+/* How much of the guest range the target's backing image covers: behind it zeros need no mark. */
+static int look_at_backing(const struct convert_options *o, struct target_plan *plan, struct err *e)
+{
+    const char *name = options_str(o->options, "backing_file", NULL);
+    if (!name)
+        return 0;
+    struct image beside = {.name = (char *)o->target, .backing_name = (char *)name};
+    AUTO_FREE char *path = image_backing_path(&beside, e);
+    if (!path)
+        return -1;
+    const struct image_flags flags = {
+        .force_share = true, .no_io = true, .driver = options_str(o->options, "backing_fmt", NULL)};
+    AUTO(image_cleanup) struct image *backing = NULL;
+    if (image_open_name(path, &flags, &backing, e) < 0)
+        return err_hint(e, "Could not open backing image.\n");
+    plan->backed = num_min(backing->size, plan->size);
+    return 0;
+}
+
+static int begin_fresh(const struct convert_options *o, struct target *t, struct target_plan *plan,
+                       struct err *e)
+{
+    const struct file_options fo = target_file_options(o);
+    char size[32];
+    snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
+    if (options_set(o->options, "size", size, e) < 0 || look_at_backing(o, plan, e) < 0 ||
+        target_draw(plan->random, &plan->time, e) < 0 ||
+        output_begin(o->target, &fo, &t->output, e) < 0)
+        return -1;
+    t->file = output_file(t->output);
+    if (strlen(output_temp(t->output)) >= sizeof plan->path)
+        return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
+    strcpy(plan->path, output_temp(t->output));
+    return open_writer(o, plan, t, true, e) < 0 ? -1 : pages_new(t->file, &t->pages, e);
+}
+
+/* ---- an existing image ------------------------------------------------------------------------
+ */
+
+static int begin_existing(const struct convert_options *o, struct target *t,
+                          struct target_plan *plan, struct err *e)
+{
+    const struct image_flags flags = {
+        .write = true,
+        .cache = o->target_cache,
+        .forget = !o->target_cache.no_flush,
+        .secrets = o->secrets,
+        .driver = o->target_driver,
+    };
+    if (image_open(o->target_spec, o->target, &flags, &t->image, e) < 0)
+        return -1;
+    t->format = t->image->format;
+    if (strcmp(t->format->name, "raw") != 0)
+        return err_set(e, ENOTSUP,
+                       "%s: writing into an existing image of format '%s' is not supported yet",
+                       o->target, t->format->name);
+    if (t->image->backing && o->target_is_zero)
+        return err_set(e, 0,
+                       "Cannot use --target-is-zero when the destination image has a backing file");
+    if (t->image->size < plan->size)
+        return err_set(e, 0, "output file is smaller than input file");
+    t->file = t->data = t->image->file;
+    t->chunk_size = CHUNK_IN_PLACE;
+    t->fresh_zero = o->target_is_zero;
+    if (strlen(file_name(t->file)) >= sizeof plan->path)
+        return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
+    strcpy(plan->path, file_name(t->file));
+    return 0;
+}
+
+/* ---- public -----------------------------------------------------------------------------------
+ */
+
+int target_begin(const struct convert_options *o, struct target *t, struct target_plan *plan,
+                 struct err *e)
+{
+    if (o->no_create)
+        return begin_existing(o, t, plan, e);
+    t->format = format_find(o->target_driver);
+    return begin_fresh(o, t, plan, e) < 0 ? creation_failed(o, e) : 0;
+}
+
+int target_join(const struct convert_options *o, const struct target_plan *plan, struct target *t,
+                struct err *e)
+{
+    const struct file_options fo = target_file_options(o);
+    t->format = format_find(o->no_create ? "raw" : o->target_driver);
+    if (file_open_path(plan->path, &fo, &t->own, e) < 0)
+        return -1;
+    t->file = t->data = t->own;
+    t->chunk_size = CHUNK_IN_PLACE;
+    t->fresh_zero = o->target_is_zero;
+    if (o->no_create)
+        return 0;
+    char size[32];
+    snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
+    if (options_set(o->options, "size", size, e) < 0)
+        return -1;
+    return open_writer(o, plan, t, false, e) < 0 ? creation_failed(o, e) : 0;
+}
+
+static int finish_fresh(struct target *t, struct cursor *c, struct err *e)
+{
+    if (t->writer->ops->finish(t->writer, c, t->pages, e) < 0)
+        return -1;
+    t->writer->ops->free(t->writer);
+    t->writer = NULL;
+    struct output *output = MEM_TAKE(t->output);
+    return output_commit(output, e);
+}
+
+int target_finish(const struct convert_options *o, struct target *t, struct cursor *c,
+                  struct err *e)
+{
+    if (!o->no_create)
+        return finish_fresh(t, c, e) < 0 ? creation_failed(o, e) : 0;
+    struct image *image = MEM_TAKE(t->image);
+    if (file_sync(image->file, e) < 0) {
+        image_cleanup(&image);
+        return err_prefix(e, "%s: ", o->target);
+    }
+    return image_close(image, e) < 0 ? err_prefix(e, "%s: ", o->target) : 0;
+}
+
+void target_release(struct target *t, char *removed)
+{
+    removed[0] = '\0';
+    if (t->writer)
+        t->writer->ops->free(t->writer);
+    pages_free(t->pages);
+    file_cleanup(&t->own);
+    image_cleanup(&t->image);
+    output_abandon(t->output, removed);
+    *t = (struct target){0};
+}

@@ -1,0 +1,58 @@
+/*
+ * The target of a conversion: a fresh image that grows under a temporary name, or an existing one
+ * (-n) that is written in place. Rank 0 begins and finishes it, the others join.
+ */
+#ifndef FLOW_TARGET_H
+#define FLOW_TARGET_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "flow/convert.h"
+#include "formats/format.h"
+#include "formats/writer.h"
+#include "io/output.h"
+#include "io/pages.h"
+
+/* What rank 0 decides and the others must know. Crosses ranks as it is. */
+struct target_plan {
+    uint64_t size;       /* guest bytes */
+    uint64_t backed;     /* guest bytes that the target's backing image has; 0 = no backing */
+    uint64_t time;       /* seconds since 1970 */
+    uint8_t random[64];  /* for UUIDs and the like */
+    char path[PATH_MAX]; /* the file to open */
+};
+
+struct target {
+    const struct format *format;
+    struct output *output; /* rank 0 and fresh */
+    struct image *image;   /* rank 0 and existing */
+    struct file *own;      /* opened here by a rank that joined */
+    struct file *file;     /* the image file */
+    struct file *data;     /* where guest data goes */
+    struct writer *writer; /* fresh */
+    struct pages *pages;   /* rank 0, block targets */
+    bool fresh_zero;       /* unwritten parts of data read as zeros */
+    uint64_t chunk_size;
+    uint32_t block_size; /* 0: in place */
+};
+
+/* Rank 0: fills the plan (size is set by the caller). The error text is whole. */
+int target_begin(const struct convert_options *o, struct target *t, struct target_plan *plan,
+                 struct err *e);
+/* The other ranks. */
+int target_join(const struct convert_options *o, const struct target_plan *plan, struct target *t,
+                struct err *e);
+/* Rank 0, when all data is written: tables, header, sync, final name. */
+int target_finish(const struct convert_options *o, struct target *t, struct cursor *c,
+                  struct err *e);
+/* Every rank, always: what target_finish did not take is removed (its name goes to removed, of
+ * PATH_MAX bytes), the rest is closed. */
+void target_release(struct target *t, char *removed);
+
+/* Random bytes and the time, drawn once for an image. MPI_IMG_SEED (a number) fixes them. */
+int target_draw(uint8_t random[64], uint64_t *time, struct err *e);
+
+#endif

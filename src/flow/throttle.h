@@ -1,0 +1,18 @@
+/* A rate limit, shared out among all workers: each keeps to its part of the whole. */
+#ifndef FLOW_THROTTLE_H
+#define FLOW_THROTTLE_H
+
+#include <stdint.h>
+
+struct throttle {
+    double rate; /* bytes a second for this worker; 0 = no limit */
+    double due;  /* when the next bytes may go, in seconds of the monotonic clock */
+};
+
+/* `rate` bytes a second for `workers` workers. */
+struct throttle throttle_share(uint64_t rate, unsigned workers);
+
+/* Sleep until `bytes` more may be written. */
+void throttle_wait(struct throttle *t, uint64_t bytes);
+
+#endif

@@ -1,0 +1,209 @@
+#include "flow/write.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "flow/squeeze.h"
+#include "io/file.h"
+#include "io/pages.h"
+
+/* ---- shared ---------------------------------------------------------------------------------- */
+
+static int write_failed(const struct chunk *c, const void *buf, struct err *e)
+{
+    const unsigned char *b = buf;
+    bool inside = b >= c->buf && b < c->buf + c->length;
+    uint64_t at = c->guest + (inside ? (uint64_t)(b - c->buf) : 0);
+    return err_prefix(e, "error while writing at byte %" PRIu64 ": ", at);
+}
+
+static int send_io(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                   struct err *e)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < c->n_io; i++)
+        bytes += c->io[i].len;
+    throttle_wait(t, bytes);
+    size_t failed = 0;
+    if (c->n_io && file_write_batch(rules->file, c->io, c->n_io, &failed, e) < 0)
+        return write_failed(c, c->io[failed].buf, e);
+    for (size_t i = 0; i < c->n_io; i++)
+        file_forget(rules->file, c->io[i].off, c->io[i].len);
+    return 0;
+}
+
+/* Part of a COPY piece to `to`: inside the storage as far as it goes, the rest through memory. */
+static int copy_part(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                     const struct piece *p, uint32_t skip, uint32_t length, uint64_t to,
+                     struct err *e)
+{
+    uint64_t copied = 0;
+    throttle_wait(t, length);
+    if (file_copy(p->file, p->host + skip, rules->file, to, length, &copied, e) < 0)
+        return err_prefix(e, "error while writing at byte %" PRIu64 ": ", c->guest + p->at + skip);
+    if (copied == length)
+        return 0;
+    unsigned char *buf = c->buf + p->at + skip + copied;
+    size_t rest = length - copied;
+    if (file_read(p->file, buf, rest, p->host + skip + copied, e) < 0)
+        return err_prefix(e, "error while reading at byte %" PRIu64 ": ",
+                          c->guest + (uint64_t)(buf - c->buf));
+    if (file_write(rules->file, buf, rest, to + copied, e) < 0)
+        return write_failed(c, buf, e);
+    return 0;
+}
+
+/* ---- in place -------------------------------------------------------------------------------- */
+
+static int write_zeros(const struct write_rules *rules, struct chunk *c,
+                       const struct squeeze_run *run, struct err *e)
+{
+    unsigned char *buf = c->buf + run->at;
+    if (!rules->sparse_size) {
+        memset(buf, 0, run->length);
+        return chunk_io_add(c, buf, run->length, c->guest + run->at, e);
+    }
+    if (rules->fresh)
+        return 0;
+    if (file_zero(rules->file, c->guest + run->at, run->length, FILE_ZERO_UNMAP, e) < 0)
+        return write_failed(c, buf, e);
+    return 0;
+}
+
+static int write_piece(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                       const struct piece *p, struct err *e)
+{
+    if (p->kind == PIECE_LEFT)
+        return 0;
+    if (p->kind == PIECE_COPY)
+        return copy_part(rules, t, c, p, 0, p->length, c->guest + p->at, e);
+    for (uint32_t from = 0; from < p->length;) {
+        struct squeeze_run run = squeeze_next(rules->sparse_size, c, p, from);
+        int status = run.kind == PIECE_ZERO
+                         ? write_zeros(rules, c, &run, e)
+                         : chunk_io_add(c, c->buf + run.at, run.length, c->guest + run.at, e);
+        if (status < 0)
+            return -1;
+        from += run.length;
+    }
+    return 0;
+}
+
+int write_in_place(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                   struct err *e)
+{
+    c->n_io = 0;
+    for (size_t i = 0; i < c->n_pieces; i++)
+        if (write_piece(rules, t, c, &c->pieces[i], e) < 0)
+            return -1;
+    return send_io(rules, t, c, e);
+}
+
+/* ---- placed blocks --------------------------------------------------------------------------- */
+
+static int edge_add(struct chunk *c, const unsigned char *buf, size_t len, uint64_t host,
+                    struct err *e)
+{
+    const struct write_edge head = {host, len};
+    unsigned char *to = chunk_message_add(c, sizeof head + len, e);
+    if (!to)
+        return -1;
+    memcpy(to, &head, sizeof head);
+    memcpy(to + sizeof head, buf, len);
+    return 0;
+}
+
+/* One run of bytes at `host`: whole pages are this worker's to write, the ends are edges. */
+static int run_add(struct chunk *c, unsigned char *buf, size_t len, uint64_t host, struct err *e)
+{
+    uint64_t end = host + len;
+    uint64_t up = num_up(host, PAGES_SIZE), down = num_down(end, PAGES_SIZE);
+    if (up >= down)
+        return edge_add(c, buf, len, host, e);
+    if (up > host && edge_add(c, buf, up - host, host, e) < 0)
+        return -1;
+    if (chunk_io_add(c, buf + (up - host), down - up, up, e) < 0)
+        return -1;
+    return end > down ? edge_add(c, buf + (down - host), end - down, down, e) : 0;
+}
+
+/* Where block i's bytes are, and how many. */
+static unsigned char *block_bytes(const struct write_rules *rules, const struct chunk *c, size_t i,
+                                  size_t *len)
+{
+    if (need_is_packed(c->need[i])) {
+        *len = need_packed_len(c->need[i]);
+        return c->packed + c->packed_at[i];
+    }
+    *len = rules->block_size;
+    return c->buf + i * rules->block_size;
+}
+
+static bool block_is_written(const struct chunk *c, size_t i)
+{
+    return c->need[i] == NEED_PLAIN || need_is_packed(c->need[i]);
+}
+
+static int runs_of_blocks(const struct write_rules *rules, struct chunk *c, struct err *e)
+{
+    for (size_t i = 0; i < c->n_blocks;) {
+        if (!block_is_written(c, i)) {
+            i++;
+            continue;
+        }
+        size_t len, more;
+        unsigned char *buf = block_bytes(rules, c, i, &len);
+        uint64_t host = c->host[i];
+        for (i++; i < c->n_blocks && block_is_written(c, i); i++, len += more)
+            if (block_bytes(rules, c, i, &more) != buf + len || c->host[i] != host + len)
+                break;
+        if (run_add(c, buf, len, host, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* With copy offloading a block may be part bytes in memory, part bytes to copy: piece by piece, cut
+ * where the blocks' places are not neighbours. */
+static int place_piece(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                       const struct piece *p, struct err *e)
+{
+    uint32_t end = p->at + p->length, bs = rules->block_size;
+    for (uint32_t at = p->at, to; at < end; at = to) {
+        size_t i = at / bs;
+        uint64_t host = c->host[i] + at % bs;
+        to = (uint32_t)num_min(end, (i + 1) * (uint64_t)bs);
+        if (c->need[i] != NEED_PLAIN)
+            continue;
+        while (to < end && c->need[to / bs] == NEED_PLAIN && c->host[to / bs] == host + (to - at))
+            to = (uint32_t)num_min(end, to + (uint64_t)bs);
+        int status = p->kind == PIECE_COPY ? copy_part(rules, t, c, p, at - p->at, to - at, host, e)
+                                           : run_add(c, c->buf + at, to - at, host, e);
+        if (status < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int runs_of_pieces(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                          struct err *e)
+{
+    for (size_t i = 0; i < c->n_pieces; i++) {
+        enum piece_kind kind = c->pieces[i].kind;
+        if ((kind == PIECE_DATA || kind == PIECE_COPY) &&
+            place_piece(rules, t, c, &c->pieces[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int write_placed(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                 struct err *e)
+{
+    c->n_io = c->n_message = 0;
+    int status = rules->offload ? runs_of_pieces(rules, t, c, e) : runs_of_blocks(rules, c, e);
+    if (status < 0)
+        return -1;
+    return send_io(rules, t, c, e);
+}

@@ -1,0 +1,33 @@
+/* Write: a worker puts a chunk where it belongs. */
+#ifndef FLOW_WRITE_H
+#define FLOW_WRITE_H
+
+#include <stdbool.h>
+
+#include "flow/chunk.h"
+#include "flow/throttle.h"
+
+struct write_rules {
+    struct file *file;    /* where data goes */
+    uint32_t block_size;  /* 0 = guest offset is file offset */
+    uint64_t sparse_size; /* as in squeeze.h */
+    bool fresh;           /* what is not written reads as zeros */
+    bool offload;         /* chunks may hold PIECE_COPY */
+};
+
+/* Targets without blocks: everything at its guest offset. */
+int write_in_place(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                   struct err *e);
+
+/* Block targets, after placing (c->host). The ends of runs that do not fill their page go to
+ * c->message as edges, for rank 0 to write. */
+int write_placed(const struct write_rules *rules, struct throttle *t, struct chunk *c,
+                 struct err *e);
+
+/* An edge in a message: this head, then `length` bytes. */
+struct write_edge {
+    uint64_t host;
+    uint64_t length;
+};
+
+#endif
