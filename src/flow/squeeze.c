@@ -135,6 +135,21 @@ int squeeze_blocks(const struct squeeze_rules *rules, const struct writer_ops *o
 
 /* ---- without blocks -------------------------------------------------------------------------- */
 
+/* Length of the run of zero grains, or of others, at `at`. Grains are counted from the start of the
+ * image, so the first may be short. */
+static uint32_t grain_run(const struct chunk *c, uint32_t at, uint32_t end, uint32_t grain,
+                          bool *zero)
+{
+    uint64_t guest = c->guest + at;
+    uint32_t head = (uint32_t)num_min(num_up(guest + 1, grain) - guest, end - at);
+    *zero = zero_is(c->buf + at, head);
+    if (head == end - at)
+        return head;
+    bool same;
+    uint32_t rest = (uint32_t)zero_run(c->buf + at + head, end - at - head, grain, &same);
+    return same == *zero ? head + rest : head;
+}
+
 /* The run of DATA at `from`: zeros only if they are long enough, or reach the end of the piece. */
 struct squeeze_run squeeze_next(uint64_t sparse_size, const struct chunk *c, const struct piece *p,
                                 uint32_t from)
@@ -144,21 +159,16 @@ struct squeeze_run squeeze_next(uint64_t sparse_size, const struct chunk *c, con
         return run;
     uint32_t grain = UINT32_C(1) << (63 - __builtin_clzll(sparse_size));
     uint32_t end = run.at + run.length, at = run.at;
-    bool zero, first_zero = false;
     while (at < end) {
-        /* grains are counted from the start of the image, so the first may be short */
-        uint64_t guest = c->guest + at;
-        uint32_t head = (uint32_t)(num_up(guest + 1, grain) - guest);
-        uint32_t step = guest % grain ? (uint32_t)num_min(head, end - at) : end - at;
-        uint32_t n = (uint32_t)zero_run(c->buf + at, step, grain, &zero);
+        bool zero;
+        uint32_t n = grain_run(c, at, end, grain, &zero);
         bool hole = zero && (n >= sparse_size || at + n == end);
         if (at == run.at)
-            first_zero = hole;
-        else if (hole != first_zero)
+            run.kind = hole ? PIECE_ZERO : PIECE_DATA;
+        else if (hole != (run.kind == PIECE_ZERO))
             break;
         at += n;
     }
-    run.kind = first_zero ? PIECE_ZERO : PIECE_DATA;
     run.length = at - run.at;
     return run;
 }
