@@ -5,7 +5,16 @@
 #ifndef IO_FILE_OPS_H
 #define IO_FILE_OPS_H
 
+#include <errno.h>
+
 #include "io/file.h"
+
+/* The operating system's words for errno value `no`. Returns -1. */
+static inline int file_fail(struct err *e, int no)
+{
+    errno = no;
+    return err_set(e, no, "%m");
+}
 
 struct file_ops {
     const char *protocol;
