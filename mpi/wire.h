@@ -13,7 +13,7 @@
 
 /* A message between two ranks. Bytes follow the head on the wire. */
 struct wire_head {
-    uint32_t kind;   /* enum of coordinator.h */
+    uint32_t kind;   /* enum message_kind of message.h */
     uint32_t worker; /* thread on the rank that is not rank 0 */
     uint64_t unit;
     uint32_t slot;
@@ -23,7 +23,9 @@ struct wire_head {
 struct wire_ops {
     const char *name;
     /* One thread of a rank does all calls. */
-    int (*start)(unsigned *rank, unsigned *size, unsigned *local_size, struct err *e);
+    int (*start)(unsigned *rank, unsigned *size, struct err *e);
+    /* Adds v[0..n-1] up over the ranks of this host; all of them call it, once they are started. */
+    int (*host_sum)(uint32_t *v, unsigned n, struct err *e);
     /* Takes a copy; returns without waiting for the other side. */
     int (*send)(unsigned to, const struct wire_head *h, const void *bytes, struct err *e);
     /* A message if one is there: *got. The bytes stay valid until the next call. */
