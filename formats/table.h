@@ -56,13 +56,20 @@ struct table_params {
     uint64_t first_entries; /* as many as the file says; fewer than needed = absent behind */
     uint64_t table_mask;    /* first-level entry: host of the table = (entry & mask) * scale */
     uint64_t table_scale;
-    uint64_t base;   /* added to every place */
-    uint32_t lead;   /* bytes of a block on disk before its data (vhd's bitmap) */
+    uint64_t base; /* added to every place */
+    uint32_t lead; /* bytes of a block on disk before its data (vhd's bitmap) */
+    uint64_t
+        gap_every;   /* levels == 1: after so many entries comes one of no block (vhdx); 0 = no */
     uint64_t budget; /* bytes for caches; 0 = default */
+    /* The files may end inside their last unit of so many bytes (a power of two: the cluster size);
+     * what lacks there reads as zeros. 0 or 1: nothing may lack. Goes into extent.tail too. */
+    uint32_t tail;
     /* Optional: decode what the format's description cannot say (packed entries, checks). Returns
      * -1 with the error set for an entry that must not be followed. */
     int (*decode)(void *ctx, uint64_t guest_block, uint64_t raw, struct table_entry *out,
                   struct err *e);
+    /* Optional: the place of second-level table `index`, checked; 0 = absent. */
+    int (*decode_first)(void *ctx, uint64_t index, uint64_t raw, uint64_t *host, struct err *e);
     void *ctx;
 };
 

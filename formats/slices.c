@@ -1,0 +1,210 @@
+#include "formats/slices.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+
+/* Set-associative: a slice can only stand in the WAYS slots of its set, so that a look-up takes one
+ * lock that few threads want and walks a few words. */
+#define WAYS 8u
+
+enum slot_state { SLOT_EMPTY, SLOT_LOADING, SLOT_READY };
+
+struct slot {
+    enum slot_state state;
+    unsigned holders;
+    uint64_t offset;
+    uint64_t used; /* the set's clock when it was last held */
+    size_t valid;
+    uint8_t *data;
+    bool loose; /* belongs to no set: freed when it is put back */
+};
+
+struct set {
+    pthread_mutex_t lock;
+    pthread_cond_t loaded;
+    uint64_t clock;
+    struct slot slots[WAYS];
+};
+
+struct slices {
+    struct file *file;
+    uint32_t tail;
+    size_t n_sets; /* a power of two */
+    struct set *sets;
+};
+
+int slices_new(struct file *f, uint64_t budget, uint32_t tail, struct slices **out, struct err *e)
+{
+    uint64_t want = (budget ? budget : SLICES_DEFAULT_BUDGET) / SLICES_SIZE / WAYS;
+    size_t n = 1;
+    while (n * 2 <= want && n < 4096)
+        n *= 2;
+    AUTO_FREE struct slices *s = mem_new(1, sizeof *s, e);
+    if (!s)
+        return -1;
+    s->sets = mem_new(n, sizeof *s->sets, e);
+    if (!s->sets)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        pthread_mutex_init(&s->sets[i].lock, NULL);
+        pthread_cond_init(&s->sets[i].loaded, NULL);
+    }
+    s->file = f;
+    s->tail = tail ? tail : 1;
+    s->n_sets = n;
+    *out = MEM_TAKE(s);
+    return 0;
+}
+
+void slices_free(struct slices *s)
+{
+    for (size_t i = 0; s && i < s->n_sets; i++) {
+        struct set *set = &s->sets[i];
+        for (unsigned w = 0; w < WAYS; w++)
+            free(set->slots[w].data);
+        pthread_cond_destroy(&set->loaded);
+        pthread_mutex_destroy(&set->lock);
+    }
+    if (s)
+        free(s->sets);
+    free(s);
+}
+
+static struct set *set_of(struct slices *s, uint64_t offset)
+{
+    uint64_t h = offset / SLICES_SIZE * UINT64_C(0x9e3779b97f4a7c15);
+    return &s->sets[(h >> 40) & (s->n_sets - 1)];
+}
+
+static struct slot *set_find(struct set *set, uint64_t offset)
+{
+    for (unsigned w = 0; w < WAYS; w++)
+        if (set->slots[w].state != SLOT_EMPTY && set->slots[w].offset == offset)
+            return &set->slots[w];
+    return NULL;
+}
+
+/* An empty slot, or the one that was held longest ago; NULL if all are held. */
+static struct slot *set_victim(struct set *set)
+{
+    struct slot *best = NULL;
+    for (unsigned w = 0; w < WAYS; w++) {
+        struct slot *p = &set->slots[w];
+        if (p->state == SLOT_EMPTY && !p->holders)
+            return p;
+        if (p->state == SLOT_READY && !p->holders && (!best || p->used < best->used))
+            best = p;
+    }
+    return best;
+}
+
+static int slot_load(struct slices *s, struct slot *p, struct err *e)
+{
+    size_t got = 0;
+    if (!p->data && !(p->data = mem_io(SLICES_SIZE, e)))
+        return -1;
+    if (file_read_padded(s->file, p->data, SLICES_SIZE, p->offset, &got, e))
+        return -1;
+    p->valid = got;
+    if (got < SLICES_SIZE) {
+        uint64_t end = num_up(file_size(s->file), s->tail);
+        end = num_max(end, p->offset + got);
+        p->valid = num_min(SLICES_SIZE, end - p->offset);
+    }
+    return 0;
+}
+
+static void slice_fill(struct slice *out, struct slot *p)
+{
+    *out = (struct slice){.data = p->data, .valid = p->valid, .offset = p->offset, .slot = p};
+}
+
+/* All slots of the set are held: read it for this caller alone. */
+static int get_loose(struct slices *s, uint64_t offset, struct slice *out, struct err *e)
+{
+    AUTO_FREE struct slot *p = mem_new(1, sizeof *p, e);
+    if (!p)
+        return -1;
+    p->offset = offset;
+    p->loose = true;
+    if (slot_load(s, p, e)) {
+        free(p->data);
+        return -1;
+    }
+    slice_fill(out, MEM_TAKE(p));
+    return 0;
+}
+
+/* With the set locked; leaves it unlocked. */
+static int get_load(struct slices *s, struct set *set, struct slot *p, struct slice *out,
+                    struct err *e)
+{
+    uint64_t offset = out->offset;
+    p->state = SLOT_LOADING;
+    p->offset = offset;
+    p->holders = 1;
+    pthread_mutex_unlock(&set->lock);
+    int r = slot_load(s, p, e);
+    pthread_mutex_lock(&set->lock);
+    p->state = r ? SLOT_EMPTY : SLOT_READY;
+    p->used = ++set->clock;
+    if (r)
+        p->holders--;
+    else
+        slice_fill(out, p);
+    pthread_cond_broadcast(&set->loaded);
+    pthread_mutex_unlock(&set->lock);
+    return r;
+}
+
+int slices_get(struct slices *s, uint64_t offset, struct slice *out, struct err *e)
+{
+    offset = num_down(offset, SLICES_SIZE);
+    *out = (struct slice){.offset = offset};
+    struct set *set = set_of(s, offset);
+    pthread_mutex_lock(&set->lock);
+    struct slot *p;
+    while ((p = set_find(set, offset)) && p->state == SLOT_LOADING)
+        pthread_cond_wait(&set->loaded, &set->lock);
+    if (p) {
+        p->holders++;
+        p->used = ++set->clock;
+        slice_fill(out, p);
+        pthread_mutex_unlock(&set->lock);
+        return 0;
+    }
+    p = set_victim(set);
+    if (p)
+        return get_load(s, set, p, out, e);
+    pthread_mutex_unlock(&set->lock);
+    return get_loose(s, offset, out, e);
+}
+
+void slices_put(struct slices *s, struct slice *p)
+{
+    struct slot *slot = p->slot;
+    *p = (struct slice){0};
+    if (!slot)
+        return;
+    if (slot->loose) {
+        free(slot->data);
+        free(slot);
+        return;
+    }
+    struct set *set = set_of(s, slot->offset);
+    pthread_mutex_lock(&set->lock);
+    slot->holders--;
+    pthread_mutex_unlock(&set->lock);
+}
+
+int slices_move(struct slices *s, uint64_t offset, struct slice *p, struct err *e)
+{
+    if (p->slot && p->offset == num_down(offset, SLICES_SIZE))
+        return 0;
+    slices_put(s, p);
+    return slices_get(s, offset, p, e);
+}
