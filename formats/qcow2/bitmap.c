@@ -1,0 +1,208 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/qcow2/state.h"
+
+/* "Bitmap directory" */
+#define ENTRY_FIXED          24u
+#define NAME_MAX_BYTES       1023u
+#define FLAGS_KNOWN          3u
+#define TYPE_DIRTY           1u
+#define GRANULARITY_MIN_BITS 9u
+#define GRANULARITY_MAX_BITS 31u
+/* qemu's limits: on a bitmap's table, and on its bits */
+#define TABLE_MAX_ENTRIES UINT64_C(0x8000000)
+#define BITMAP_MAX_BYTES  UINT64_C(0x20000000)
+
+/* "Bitmap table" */
+#define TABLE_RESERVED UINT64_C(0xff000000000001fe)
+#define TABLE_ALL_ONES UINT64_C(1)
+
+void qcow2_bitmaps_free(struct qcow2 *q)
+{
+    for (uint32_t i = 0; i < q->n_bitmaps; i++)
+        free(q->bitmaps[i].name);
+    free(q->bitmaps);
+    q->bitmaps = NULL;
+    q->n_bitmaps = 0;
+}
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+/* Bytes of guest that a table of `entries` clusters of bits can describe, at least the image's and
+ * not a whole cluster more. */
+static bool table_fits(const struct qcow2 *q, const struct qcow2_bitmap *b)
+{
+    uint64_t bits = bitmap_bits(q->head.header.size, b->granularity_bits);
+    return b->table_entries == num_div_up(num_div_up(bits, 8), q->cluster_size);
+}
+
+static bool entry_ok(const struct qcow2 *q, const uint8_t *p, const struct qcow2_bitmap *b)
+{
+    size_t name = be16_load(p + 18);
+    return name > 0 && name <= NAME_MAX_BYTES && b->table_entries > 0 &&
+           b->table_entries <= TABLE_MAX_ENTRIES && b->table_offset > 0 &&
+           b->table_offset % q->cluster_size == 0 && b->table_offset <= INT64_MAX &&
+           !(b->flags & ~FLAGS_KNOWN) && p[16] == TYPE_DIRTY &&
+           b->granularity_bits >= GRANULARITY_MIN_BITS &&
+           b->granularity_bits <= GRANULARITY_MAX_BITS &&
+           (uint64_t)b->table_entries * q->cluster_size <= BITMAP_MAX_BYTES;
+}
+
+static bool name_known(const struct qcow2 *q, const char *name)
+{
+    for (uint32_t i = 0; i < q->n_bitmaps; i++)
+        if (!strcmp(q->bitmaps[i].name, name))
+            return true;
+    return false;
+}
+
+/* The entry at p, of which `room` bytes are there; *used = its bytes. */
+static int entry_load(struct qcow2 *q, const uint8_t *p, size_t room, size_t *used, struct err *e)
+{
+    if (room < ENTRY_FIXED)
+        return err_set(e, EINVAL, "Broken bitmap directory");
+    size_t name_len = be16_load(p + 18);
+    uint64_t extra = be32_load(p + 20);
+    *used = num_up(ENTRY_FIXED + extra + name_len, 8);
+    if (*used > room)
+        return err_set(e, EINVAL, "Broken bitmap directory");
+    if (extra)
+        return err_set(e, ENOTSUP, "Bitmap extra data is not supported");
+    struct qcow2_bitmap *b = &q->bitmaps[q->n_bitmaps];
+    b->table_offset = be64_load(p);
+    b->table_entries = be32_load(p + 8);
+    b->flags = be32_load(p + 12);
+    b->granularity_bits = p[17];
+    AUTO_FREE char *name = mem_new(name_len + 1, 1, e);
+    if (!name)
+        return -1;
+    memcpy(name, p + ENTRY_FIXED, name_len);
+    if (!entry_ok(q, p, b))
+        return err_set(e, EINVAL, "Bitmap '%s' doesn't satisfy the constraints", name);
+    if (!(b->flags & QCOW2_BITMAP_IN_USE) && !table_fits(q, b))
+        return err_set(e, EINVAL, "Could not read bitmap '%s' from image: Invalid argument", name);
+    if (name_known(q, name))
+        return err_set(e, EEXIST, "Bitmap already exists: %s", name);
+    b->name = MEM_TAKE(name);
+    q->n_bitmaps++;
+    return 0;
+}
+
+static int directory_load(struct qcow2 *q, const uint8_t *dir, size_t size, struct err *e)
+{
+    uint32_t expected = q->head.ext.n_bitmaps;
+    for (size_t at = 0, used = 0; at < size; at += used) {
+        if (q->n_bitmaps == expected)
+            return err_set(e, EINVAL, "More bitmaps found than specified in header extension");
+        if (entry_load(q, dir + at, size - at, &used, e))
+            return -1;
+    }
+    if (q->n_bitmaps < expected)
+        return err_set(e, EINVAL, "Less bitmaps found than specified in header extension");
+    return 0;
+}
+
+int qcow2_bitmaps_load(struct qcow2 *q, struct err *e)
+{
+    const struct qcow2_extensions *x = &q->head.ext;
+    if (!x->has_bitmaps)
+        return 0;
+    if (!num_inside(x->bitmap_dir_offset, x->bitmap_dir_size, qcow2_file_limit(q)))
+        return err_set(e, EIO,
+                       "Failed to read bitmap directory: it reaches beyond the end of the "
+                       "image file");
+    AUTO_FREE uint8_t *dir = mem_io(x->bitmap_dir_size, e);
+    /* no more entries than the directory has bytes for */
+    size_t max = num_min(x->n_bitmaps, x->bitmap_dir_size / ENTRY_FIXED);
+    q->bitmaps = mem_new(max + 1, sizeof *q->bitmaps, e);
+    if (!dir || !q->bitmaps)
+        return -1;
+    if (file_read_padded(q->file, dir, x->bitmap_dir_size, x->bitmap_dir_offset, NULL, e))
+        return err_prefix(e, "Failed to read bitmap directory: ");
+    return directory_load(q, dir, x->bitmap_dir_size, e);
+}
+
+/* ---- for the core ---------------------------------------------------------------------------- */
+
+int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e)
+{
+    const struct qcow2 *q = qcow2_of(img);
+    struct bitmap *list = mem_new(q->n_bitmaps, sizeof *list, e);
+    if (!list)
+        return -1;
+    for (uint32_t i = 0; i < q->n_bitmaps; i++) {
+        const struct qcow2_bitmap *b = &q->bitmaps[i];
+        list[i].name = mem_strdup(b->name, e);
+        if (!list[i].name) {
+            bitmap_list_free(list, i);
+            return -1;
+        }
+        list[i].granularity_bits = b->granularity_bits;
+        list[i].enabled = b->flags & QCOW2_BITMAP_AUTO;
+        list[i].inconsistent = b->flags & QCOW2_BITMAP_IN_USE;
+        list[i].n_bits = bitmap_bits(q->head.header.size, b->granularity_bits);
+    }
+    *out = list;
+    *n = q->n_bitmaps;
+    return 0;
+}
+
+static const struct qcow2_bitmap *bitmap_find(const struct qcow2 *q, const char *name)
+{
+    for (uint32_t i = 0; i < q->n_bitmaps; i++)
+        if (!strcmp(q->bitmaps[i].name, name))
+            return &q->bitmaps[i];
+    return NULL;
+}
+
+/* One table entry's cluster of bits, of which n bytes are wanted. */
+static int bits_read(const struct qcow2 *q, uint64_t entry, uint8_t *bits, size_t n, struct err *e)
+{
+    uint64_t host = entry & QCOW2_PLACE_MASK;
+    if ((entry & TABLE_RESERVED) || host % q->cluster_size || (host && (entry & TABLE_ALL_ONES)))
+        return err_set(e, EINVAL, "invalid bitmap table entry 0x%" PRIx64, entry);
+    if (!host) {
+        memset(bits, entry & TABLE_ALL_ONES ? 0xff : 0, n);
+        return 0;
+    }
+    if (!num_inside(host, n, qcow2_file_limit(q)))
+        return err_set(e, EIO,
+                       "bitmap data at offset 0x%" PRIx64 " lies beyond the end of the file", host);
+    return file_read_padded(q->file, bits, n, host, NULL, e);
+}
+
+static int bitmap_read(const struct qcow2 *q, const struct qcow2_bitmap *src, struct bitmap *b,
+                       struct err *e)
+{
+    uint64_t bytes = num_div_up(b->n_bits, 8);
+    if (!table_fits(q, src))
+        return err_set(e, EINVAL, "Invalid argument");
+    AUTO_FREE uint64_t *table = NULL;
+    AUTO_FREE uint8_t *bits = mem_io(bytes, e);
+    if (!bits || qcow2_words_read(q, src->table_offset, src->table_entries, &table, e))
+        return -1;
+    for (uint64_t i = 0, at = 0; at < bytes; i++, at += q->cluster_size)
+        if (bits_read(q, table[i], bits + at, num_min(q->cluster_size, bytes - at), e))
+            return -1;
+    if (b->n_bits % 8) /* bits behind the guest's end say nothing */
+        bits[bytes - 1] &= (uint8_t)((1u << b->n_bits % 8) - 1);
+    b->bits = MEM_TAKE(bits);
+    return 0;
+}
+
+int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e)
+{
+    const struct qcow2 *q = qcow2_of(img);
+    const struct qcow2_bitmap *src = bitmap_find(q, b->name);
+    if (!src)
+        return err_set(e, ENOENT, "Dirty bitmap '%s' not found", b->name);
+    if (src->flags & QCOW2_BITMAP_IN_USE)
+        return err_set(e, EINVAL, "Bitmap '%s' is inconsistent and cannot be used", b->name);
+    if (bitmap_read(q, src, b, e))
+        return err_prefix(e, "Could not read bitmap '%s' from image: ", b->name);
+    return 0;
+}

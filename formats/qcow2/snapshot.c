@@ -1,0 +1,137 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/qcow2/state.h"
+
+/* "Snapshot table entry" */
+#define ENTRY_FIXED     40u
+#define EXTRA_MAX       1024u               /* qemu's limit */
+#define TABLE_MAX_BYTES (UINT64_C(1) << 30) /* qemu's limit */
+#define NAMES_MAX       (2u * 65535u)
+
+void qcow2_snapshots_free(struct qcow2 *q)
+{
+    for (uint32_t i = 0; i < q->n_snapshots; i++) {
+        free(q->snapshots[i].id);
+        free(q->snapshots[i].name);
+    }
+    free(q->snapshots);
+    q->snapshots = NULL;
+    q->n_snapshots = 0;
+}
+
+/* Bytes of the table; what lacks in the file's last cluster is zero. */
+static int table_read(const struct qcow2 *q, void *buf, size_t n, uint64_t at, struct err *e)
+{
+    if (!num_inside(at, n, qcow2_file_limit(q)))
+        return err_set(
+            e, EIO, "Failed to read snapshot table: it reaches beyond the end of the image file");
+    if (file_read_padded(q->file, buf, n, at, NULL, e))
+        return err_prefix(e, "Failed to read snapshot table: ");
+    return 0;
+}
+
+static void fixed_load(const uint8_t *b, struct qcow2_snapshot *s)
+{
+    s->l1_offset = be64_load(b);
+    s->l1_entries = be32_load(b + 8);
+    s->date_sec = be32_load(b + 16);
+    s->date_nsec = be32_load(b + 20);
+    s->vm_clock_nsec = be64_load(b + 24);
+    s->vm_state_size = be32_load(b + 32);
+    s->extra_size = be32_load(b + 36);
+}
+
+static void extra_load(const uint8_t *b, uint64_t image_size, struct qcow2_snapshot *s)
+{
+    if (s->extra_size >= 8)
+        s->vm_state_size = be64_load(b);
+    s->disk_size = s->extra_size >= 16 ? be64_load(b + 8) : image_size;
+    /* all ones: none was recorded */
+    s->has_icount = s->extra_size >= 24 && be64_load(b + 16) != UINT64_MAX;
+    s->icount = s->has_icount ? be64_load(b + 16) : 0;
+}
+
+static char *text_load(const uint8_t *p, size_t n, struct err *e)
+{
+    char *s = mem_new(n + 1, 1, e);
+    if (s)
+        memcpy(s, p, n);
+    return s;
+}
+
+/* The entry at *at, which moves behind it. `buf` has room for the longest one's tail. */
+static int entry_load(const struct qcow2 *q, uint32_t i, uint64_t *at, uint8_t *buf,
+                      struct qcow2_snapshot *s, struct err *e)
+{
+    uint8_t fixed[ENTRY_FIXED];
+    if (table_read(q, fixed, sizeof fixed, *at, e))
+        return -1;
+    fixed_load(fixed, s);
+    if (s->extra_size > EXTRA_MAX) {
+        err_set(e, EINVAL, "Too much extra metadata in snapshot table entry %" PRIu32, i);
+        return err_hint(e, "You can force-remove this extra metadata with qemu-img check -r all\n");
+    }
+    size_t id = be16_load(fixed + 12), name = be16_load(fixed + 14);
+    if (table_read(q, buf, s->extra_size + id + name, *at + ENTRY_FIXED, e))
+        return -1;
+    extra_load(buf, q->head.header.size, s);
+    s->id = text_load(buf + s->extra_size, id, e);
+    s->name = text_load(buf + s->extra_size + id, name, e);
+    *at += num_up(ENTRY_FIXED + s->extra_size + id + name, 8);
+    return s->id && s->name ? 0 : -1;
+}
+
+int qcow2_snapshots_load(struct qcow2 *q, struct err *e)
+{
+    const struct qcow2_header *h = &q->head.header;
+    uint64_t at = h->snapshots_offset;
+    if (h->n_snapshots > QCOW2_MAX_SNAPSHOTS)
+        return err_set(e, EFBIG, "Snapshot table too large");
+    if (!h->n_snapshots)
+        return 0;
+    AUTO_FREE uint8_t *buf = mem_new(EXTRA_MAX + NAMES_MAX, 1, e);
+    q->snapshots = mem_new(h->n_snapshots, sizeof *q->snapshots, e);
+    if (!buf || !q->snapshots)
+        return -1;
+    for (uint32_t i = 0; i < h->n_snapshots; i++) {
+        q->n_snapshots = i + 1;
+        if (entry_load(q, i, &at, buf, &q->snapshots[i], e))
+            return -1;
+        if (at - h->snapshots_offset > TABLE_MAX_BYTES)
+            return err_set(e, EFBIG, "Snapshot table is too big");
+    }
+    q->snapshots_bytes = at - h->snapshots_offset;
+    return 0;
+}
+
+static const struct qcow2_snapshot *snapshot_find(const struct qcow2 *q, const char *id,
+                                                  const char *name)
+{
+    for (uint32_t i = 0; i < q->n_snapshots; i++) {
+        const struct qcow2_snapshot *s = &q->snapshots[i];
+        if ((!id || !strcmp(id, s->id)) && (!name || !strcmp(name, s->name)))
+            return s;
+    }
+    return NULL;
+}
+
+int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e)
+{
+    struct qcow2 *q = qcow2_of(img);
+    const struct qcow2_snapshot *s = id || name ? snapshot_find(q, id, name) : NULL;
+    if (!s)
+        return err_set(e, ENOENT, "Can't find snapshot");
+    if (qcow2_l1_check(&q->head.header, s->l1_offset, s->l1_entries, "Snapshot L1 table", e))
+        return -1;
+    uint64_t need = num_div_up(s->disk_size, q->l2_entries << q->cluster_bits);
+    if (s->l1_entries < need || s->disk_size > INT64_MAX)
+        return err_set(e, EINVAL, "Snapshot L1 table is too small for its disk size");
+    if (qcow2_map_open(q, s->l1_offset, s->l1_entries, s->disk_size, e))
+        return -1;
+    img->size = s->disk_size;
+    return 0;
+}

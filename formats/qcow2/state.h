@@ -1,0 +1,137 @@
+/*
+ * An open qcow2 image: what the files of this folder that read share. Nothing in it changes after
+ * opening but the caches inside the maps, which lock for themselves.
+ */
+#ifndef FORMATS_QCOW2_STATE_H
+#define FORMATS_QCOW2_STATE_H
+
+#include "formats/format.h"
+#include "formats/qcow2/header.h"
+#include "formats/qcow2/qcow2.h"
+#include "formats/table.h"
+
+/* "Snapshots": an entry of the snapshot table. */
+struct qcow2_snapshot {
+    char *id, *name; /* owned */
+    uint64_t l1_offset;
+    uint32_t l1_entries;
+    uint32_t date_sec, date_nsec;
+    uint64_t vm_clock_nsec;
+    uint64_t vm_state_size;
+    uint64_t disk_size; /* the image's own size where the entry does not say */
+    bool has_icount;
+    uint64_t icount;
+    uint32_t extra_size; /* as stored */
+};
+
+/* "Bitmap directory": an entry. */
+struct qcow2_bitmap {
+    char *name; /* owned */
+    uint64_t table_offset;
+    uint32_t table_entries;
+    uint32_t flags;
+    unsigned granularity_bits;
+};
+
+#define QCOW2_BITMAP_IN_USE 1u
+#define QCOW2_BITMAP_AUTO   2u
+
+struct qcow2_extended; /* extended.c */
+
+struct qcow2 {
+    struct qcow2_head head;
+    struct file *file;          /* the image's, borrowed */
+    struct file *data_file;     /* where clusters are: file, or own_data_file; NULL if not opened */
+    struct file *own_data_file; /* owned; NULL if the image holds its own clusters */
+    bool has_data_file;         /* the image says that there is one */
+    bool data_file_raw;
+    uint32_t cluster_bits, cluster_size;
+    uint64_t l2_entries; /* of an L2 table */
+    bool extended;       /* "Extended L2 Entries" */
+    const struct codec *codec;
+
+    struct qcow2_snapshot *snapshots;
+    uint32_t n_snapshots;
+    uint64_t snapshots_bytes; /* of the table as it stands */
+    struct qcow2_bitmap *bitmaps;
+    uint32_t n_bitmaps;
+
+    uint64_t size; /* guest bytes of what the maps show: the active state or a snapshot */
+    uint64_t budget;
+    struct table *table;                 /* standard L2; NULL: opened without a map */
+    struct qcow2_extended *extended_map; /* or this */
+};
+
+static inline struct qcow2 *qcow2_of(struct image *img)
+{
+    return img->state;
+}
+
+/* ---- limits.c: what a header must satisfy before anything is followed ------------------------ */
+
+int qcow2_limits_check(const struct qcow2_head *head, const struct image_flags *flags,
+                       struct err *e);
+/* "Unsupported qcow2 feature(s): ..." for incompatible bits that we do not know. */
+int qcow2_features_check(const struct qcow2_head *head, struct err *e);
+/* An L1 table (active or of a snapshot, `what` says which). */
+int qcow2_l1_check(const struct qcow2_header *h, uint64_t offset, uint64_t entries,
+                   const char *what, struct err *e);
+
+/* ---- map.c ----------------------------------------------------------------------------------- */
+
+/* Show the guest through this L1 table: frees the map there was. */
+int qcow2_map_open(struct qcow2 *q, uint64_t l1_offset, uint32_t l1_entries, uint64_t size,
+                   struct err *e);
+void qcow2_map_close(struct qcow2 *q);
+int qcow2_map(struct image *img, uint64_t guest, uint64_t length, struct extent *out,
+              struct err *e);
+
+/* What the first word of an L2 entry says (in an extended one: of the cluster, not of its
+ * subclusters). */
+int qcow2_entry_decode(const struct qcow2 *q, uint64_t cluster, uint64_t raw,
+                       struct table_entry *out, struct err *e);
+/* Offset of an L2 table; 0 = none. */
+int qcow2_l1_decode(const struct qcow2 *q, uint64_t index, uint64_t raw, uint64_t *host,
+                    struct err *e);
+/* Where a compressed cluster's bytes are. */
+void qcow2_packed_place(uint32_t cluster_bits, uint64_t raw, uint64_t *host, uint32_t *len);
+
+/* ---- extended.c ------------------------------------------------------------------------------ */
+
+int qcow2_extended_open(struct qcow2 *q, uint64_t l1_offset, uint32_t l1_entries,
+                        struct qcow2_extended **out, struct err *e);
+void qcow2_extended_free(struct qcow2_extended *x);
+int qcow2_extended_map(struct qcow2_extended *x, uint64_t guest, uint64_t length,
+                       struct extent *out, struct err *e);
+
+/* ---- tables.c: whole tables of 8-byte words -------------------------------------------------- */
+
+/* `n` words at `offset` of the image's file in host order, as a new allocation. Bytes that lack in
+ * the last cluster of the file are zero; a table that begins beyond is an error. */
+int qcow2_words_read(const struct qcow2 *q, uint64_t offset, uint64_t n, uint64_t **out,
+                     struct err *e);
+/* First offset behind the last cluster of the file. */
+uint64_t qcow2_file_limit(const struct qcow2 *q);
+
+int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */
+
+/* ---- snapshot.c, bitmap.c, crypto.c, info.c, check.c
+ * --------------------------------------------------- */
+
+int qcow2_snapshots_load(struct qcow2 *q, struct err *e);
+void qcow2_snapshots_free(struct qcow2 *q);
+int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e);
+
+int qcow2_bitmaps_load(struct qcow2 *q, struct err *e);
+void qcow2_bitmaps_free(struct qcow2 *q);
+int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e);
+int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e);
+
+/* The "encrypt" object of info; NULL for a plain image. */
+int qcow2_crypto_load(const struct qcow2 *q, json_t **out, struct err *e);
+int qcow2_info(struct image *img, struct format_info *out, struct err *e);
+
+int qcow2_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
+                struct check_result *out, struct err *e);
+
+#endif
