@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "mpi/coordinator.h"
 #include "mpi/cpus.h"
 #include "mpi/module.h"
@@ -16,6 +17,7 @@ struct engine {
     struct post post;
     bool posted;       /* post is to be released */
     unsigned *threads; /* of each rank */
+    unsigned *used;    /* of them, in the job that runs */
     unsigned workers;  /* sum */
 };
 
@@ -37,6 +39,14 @@ unsigned engine_size(const struct engine *g)
 unsigned engine_threads(const struct engine *g)
 {
     return g->threads[g->post.rank];
+}
+
+unsigned engine_most_threads(const struct engine *g)
+{
+    unsigned most = 0;
+    for (unsigned r = 0; r < g->post.size; r++)
+        most = (unsigned)num_max(most, g->threads[r]);
+    return most;
 }
 
 unsigned engine_workers(const struct engine *g)
@@ -236,7 +246,8 @@ static int engine_set_up(struct engine *g, const struct engine_options *o, struc
     if (g->kind != ENGINE_SERIAL && cpus_share(g->post.wire, &share, e) < 0)
         return -1;
     g->threads = mem_new(g->post.size, sizeof *g->threads, e);
-    return g->threads ? engine_count(g, threads ? threads : share, e) : -1;
+    g->used = mem_new(g->post.size, sizeof *g->used, e);
+    return g->threads && g->used ? engine_count(g, threads ? threads : share, e) : -1;
 }
 
 static void engine_free(struct engine *g)
@@ -246,6 +257,7 @@ static void engine_free(struct engine *g)
     if (g->posted)
         post_release(&g->post);
     free(g->threads);
+    free(g->used);
     free(g);
 }
 
@@ -264,13 +276,20 @@ int engine_start(const struct engine_options *o, struct engine **out, struct err
 /* -- run and end ---------------------------------------------------------------------------------
  */
 
+static unsigned used_threads(unsigned threads, const struct unit_job *job)
+{
+    return job->max_workers ? (unsigned)num_min(threads, job->max_workers) : threads;
+}
+
 int engine_run(struct engine *g, const struct unit_job *job, struct err *e)
 {
     if (g->kind == ENGINE_SERIAL)
         return serial_run(job, e);
-    if (g->post.rank == 0)
-        return coordinator_run(&g->post, g->threads, job, e);
-    return relay_run(&g->post, engine_threads(g), job, e);
+    if (g->post.rank != 0)
+        return relay_run(&g->post, used_threads(engine_threads(g), job), job, e);
+    for (unsigned r = 0; r < g->post.size; r++)
+        g->used[r] = used_threads(g->threads[r], job);
+    return coordinator_run(&g->post, g->used, job, e);
 }
 
 /* Whatever still comes is of no interest: rank 0's last word is awaited. */

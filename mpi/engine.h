@@ -23,10 +23,11 @@ bool engine_launched(void);
 int engine_start(const struct engine_options *o, struct engine **out, struct err *e);
 
 unsigned engine_rank(const struct engine *g);
-unsigned engine_size(const struct engine *g);    /* ranks */
-unsigned engine_threads(const struct engine *g); /* workers on this rank */
-unsigned engine_workers(const struct engine *g); /* on all ranks */
-const char *engine_name(const struct engine *g); /* "serial", "threads", "mpi" */
+unsigned engine_size(const struct engine *g);         /* ranks */
+unsigned engine_threads(const struct engine *g);      /* workers on this rank */
+unsigned engine_most_threads(const struct engine *g); /* of the rank that has most */
+unsigned engine_workers(const struct engine *g);      /* on all ranks */
+const char *engine_name(const struct engine *g);      /* "serial", "threads", "mpi" */
 
 /* Rank 0 did something alone: all learn of it. `status` and *e count on rank 0 only. On success
  * every rank has rank 0's bytes (b->data is malloced on other ranks). On failure every rank

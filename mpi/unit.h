@@ -38,9 +38,9 @@ enum unit_place {
 
 struct unit_job {
     void *ctx;
-    unsigned depth;  /* units that one worker may hold at a time: memory = workers*depth*unit */
-    unsigned max_workers; /* of a rank; 0 = all its threads. For what memory allows */
-    uint64_t window; /* units beyond the frontier that may be out; 0 = 4 * workers * depth */
+    unsigned depth; /* units that one worker may hold at a time: memory = workers*depth*unit */
+    unsigned max_workers; /* of a rank, the same on all ranks, as depth is; 0 = all threads */
+    uint64_t window;      /* units beyond the frontier that may be out; 0 = 4 * workers * depth */
 
     /* -- rank 0, all from one thread ---------------------------------------------------------- */
     /* The next unit, ascending; empty ones are left out here and cost nothing. */

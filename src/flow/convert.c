@@ -337,8 +337,8 @@ static void fit_memory(const struct engine *g, const struct convert *c, struct u
     uint64_t memory = c->o->memory ? c->o->memory : CONVERT_MEMORY_DEFAULT;
     uint64_t chunk = c->target.chunk_size * (c->o->compress ? 2 : 1);
     uint64_t chunks = num_max(memory / 2 / chunk, 1); /* half is for tables, pages and maps */
-    unsigned threads = engine_threads(g), most = engine_size(g) > 1 ? 4 : 2;
-    job->max_workers = (unsigned)num_min(threads, chunks);
+    unsigned most = engine_size(g) > 1 ? 4 : 2;
+    job->max_workers = (unsigned)num_min(engine_most_threads(g), chunks);
     job->depth = (unsigned)num_min(num_max(chunks / job->max_workers, 1), most);
 }
 
@@ -357,7 +357,7 @@ static int run(struct engine *g, struct convert *c, struct err *e)
         .settle = settle,
     };
     fit_memory(g, c, &job);
-    c->workers = job.max_workers * engine_size(g);
+    c->workers = (unsigned)num_min(engine_workers(g), job.max_workers * engine_size(g));
     progress_update(&c->report->progress, 0);
     return engine_run(g, &job, e);
 }
