@@ -3,7 +3,9 @@
  *
  * A new regular file grows under a temporary name beside its final name and is renamed when it is
  * whole and synced. What is no regular file (a device, /dev/stdout), and what the user asked to be
- * written in place, keeps its name: then `temp` equals `final`.
+ * written in place (FILE_EXISTING), keeps its name: then `temp` equals `final`. So does an existing
+ * file that a rename cannot replace for what it is: one that has further names (hard links), that
+ * is mounted by itself (a container's volume), or that stands in a folder where we may not create.
  *
  * One rank (rank 0) begins and ends an output; the others open output_temp() by name.
  */
@@ -16,7 +18,7 @@ struct output;
 
 /* Decide where `path` grows and create that file, empty and locked against others; the final name,
  * if it stands, is locked against writers too. A symbolic link is followed: the file it points to
- * is replaced. A stale temporary file that nobody holds is reused. The name is that of the final
+ * is replaced. A stale temporary file that nobody holds is removed. The name is that of the final
  * file with a suffix of ours (".mpi-img-part"), in the same folder. */
 int output_begin(const char *path, const struct file_options *o, struct output **out,
                  struct err *e);

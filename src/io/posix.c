@@ -109,39 +109,31 @@ static const struct file_ops posix_ops[2][2] = {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-struct request {
-    const char *path;
-    const struct file_options *o;
-    int flags; /* further ones of open(2) */
-    enum lock_strict strict;
-    bool device_only;
-};
-
 static bool is_device(const struct stat *st)
 {
     return S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode);
 }
 
 /* Before opening, as that can block (a fifo) or have effects (a tape). */
-static int check_kind(const struct request *r, const struct stat *st, struct err *e)
+static int check_kind(const struct posix_request *r, const struct stat *st, struct err *e)
 {
     if (r->device_only && !is_device(st))
         return err_set(e, EINVAL,
                        "'host_device' driver requires '%s' to be either a character or block "
                        "device",
-                       r->path);
+                       r->shown);
     if (!S_ISREG(st->st_mode) && !is_device(st) && r->o->create == FILE_EXISTING)
-        return err_set(e, EINVAL, "'file' driver requires '%s' to be a regular file", r->path);
+        return err_set(e, EINVAL, "'file' driver requires '%s' to be a regular file", r->shown);
     return 0;
 }
 
-static int open_failed(const struct request *r, struct err *e)
+static int open_failed(const struct posix_request *r, struct err *e)
 {
     const char *verb = r->o->create == FILE_CREATE_NEW ? "create" : "open";
-    return err_errno(e, errno, "Could not %s '%s'", verb, r->path);
+    return err_errno(e, errno, "Could not %s '%s'", verb, r->shown);
 }
 
-static int open_fd(const struct request *r, int flags, int *fd, struct err *e)
+static int open_fd(const struct posix_request *r, int flags, int *fd, struct err *e)
 {
     struct stat st;
     int found = stat(r->path, &st);
@@ -149,7 +141,7 @@ static int open_fd(const struct request *r, int flags, int *fd, struct err *e)
         return open_failed(r, e);
     if (!found && check_kind(r, &st, e))
         return -1;
-    *fd = TEMP_FAILURE_RETRY(open(r->path, flags, 0644));
+    *fd = TEMP_FAILURE_RETRY(open(r->path, flags, r->mode));
     return *fd < 0 ? open_failed(r, e) : 0;
 }
 
@@ -163,7 +155,7 @@ static int device_length(struct posix *p, uint64_t *size, struct err *e)
 }
 
 /* What the open descriptor says counts, whatever stood under the name before. */
-static int learn_kind(struct posix *p, const struct request *r, struct err *e)
+static int learn_kind(struct posix *p, const struct posix_request *r, struct err *e)
 {
     struct stat st;
     if (fstat(p->fd, &st))
@@ -179,17 +171,17 @@ static int learn_kind(struct posix *p, const struct request *r, struct err *e)
     return p->file.regular ? 0 : device_length(p, &p->device_size, e);
 }
 
-static int lock_and_empty(struct posix *p, struct err *e)
+static int lock_and_empty(struct posix *p, bool keep, struct err *e)
 {
     const struct file_options *o = &p->file.opt;
     if (posix_relock(&p->file, o->lock, e))
         return -1;
-    if (o->create == FILE_CREATE_NEW && p->file.regular)
+    if (o->create == FILE_CREATE_NEW && p->file.regular && !keep)
         return space_truncate(&p->file, 0, e);
     return 0;
 }
 
-static int open_parts(struct posix *p, const struct request *r, struct err *e)
+static int open_parts(struct posix *p, const struct posix_request *r, struct err *e)
 {
     const struct file_options *o = r->o;
     int flags = (o->write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | r->flags;
@@ -200,10 +192,10 @@ static int open_parts(struct posix *p, const struct request *r, struct err *e)
         direct_open(p, flags & ~O_EXCL);
     p->file.ops = &posix_ops[!p->file.regular][p->direct_fd >= 0];
     forget_init(p);
-    return lock_and_empty(p, e);
+    return lock_and_empty(p, r->keep, e);
 }
 
-static int open_request(const struct request *r, struct file **out, struct err *e)
+int posix_open(const struct posix_request *r, struct file **out, struct err *e)
 {
     AUTO_FREE char *name = mem_strdup(r->path, e);
     struct posix *p = name ? mem_new(1, sizeof *p, e) : NULL;
@@ -224,13 +216,6 @@ static int open_request(const struct request *r, struct file **out, struct err *
     name = NULL; /* the file's now */
     *out = &p->file;
     return 0;
-}
-
-int posix_open_path(const char *path, const struct file_options *o, int flags, struct file **out,
-                    struct err *e)
-{
-    struct request r = {.path = path, .o = o, .flags = flags};
-    return open_request(&r, out, e);
 }
 
 /* ---- options of a specification -------------------------------------------------------------- */
@@ -300,9 +285,10 @@ static int open_spec(const json_t *spec, const struct file_options *o, const cha
 {
     static const char *const lock_words[] = {"auto", "on", "off", NULL};
     struct file_options opt = *o;
-    struct request r = {.o = &opt, .device_only = strcmp(driver, "file") != 0};
+    struct posix_request r = {.o = &opt, .mode = POSIX_MODE};
     int locking;
-    r.path = json_string_value(json_object_get(spec, "filename"));
+    r.path = r.shown = json_string_value(json_object_get(spec, "filename"));
+    r.device_only = strcmp(driver, "file") != 0;
     if (!r.path)
         return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
     if (check_keys(spec, driver, e) || parse_aio(spec, o, e) ||
@@ -311,7 +297,7 @@ static int open_spec(const json_t *spec, const struct file_options *o, const cha
     r.strict = !strcmp(lock_words[locking], "on") ? LOCK_ON : LOCK_AUTO;
     if (!strcmp(lock_words[locking], "off"))
         opt.lock = FILE_LOCK_NONE;
-    return open_request(&r, out, e);
+    return posix_open(&r, out, e);
 }
 
 int posix_open_file(const json_t *spec, const struct file_options *o, struct file **out,

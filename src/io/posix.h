@@ -74,13 +74,26 @@ static inline struct posix *posix_of(struct file *f)
     return (struct posix *)f;
 }
 
-/* posix.c. `flags` are added to those of open(2). */
+/* posix.c */
+
+struct posix_request {
+    const char *path;
+    const char *shown; /* in messages about opening */
+    const struct file_options *o;
+    int flags;        /* further ones of open(2) */
+    unsigned mode;    /* of a file that is created */
+    bool keep;        /* FILE_CREATE_NEW, but what is there stays for now */
+    bool device_only; /* driver host_device */
+    enum lock_strict strict;
+};
+
+#define POSIX_MODE 0644 /* as qemu-img creates */
+
+int posix_open(const struct posix_request *r, struct file **out, struct err *e);
 int posix_open_file(const json_t *spec, const struct file_options *o, struct file **out,
                     struct err *e);
 int posix_open_device(const json_t *spec, const struct file_options *o, struct file **out,
                       struct err *e);
-int posix_open_path(const char *path, const struct file_options *o, int flags, struct file **out,
-                    struct err *e);
 int posix_sync(struct file *f, struct err *e);
 
 /* buffered.c; *got < len only at the end of the file */

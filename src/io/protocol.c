@@ -34,6 +34,7 @@ int file_open(const json_t *spec, const struct file_options *o, struct file **ou
 
 int file_open_path(const char *path, const struct file_options *o, struct file **out, struct err *e)
 {
+    struct posix_request r = {.path = path, .shown = path, .o = o, .mode = POSIX_MODE};
     *out = NULL;
-    return posix_open_path(path, o, 0, out, e);
+    return posix_open(&r, out, e);
 }

@@ -1,0 +1,295 @@
+#include "io/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "io/posix.h"
+
+#define SUFFIX    ".mpi-img-part"
+#define LINKS_MAX 40
+
+struct output {
+    struct file *file;
+    struct file *held; /* the file under the final name, locked so that nobody begins to use it */
+    char *temp;
+    char *final; /* where symbolic links lead; NULL when in place */
+    struct file_options opt;
+    struct stat old; /* of held */
+};
+
+struct file *output_file(struct output *o)
+{
+    return o->file;
+}
+
+const char *output_temp(const struct output *o)
+{
+    return o->temp;
+}
+
+bool output_in_place(const struct output *o)
+{
+    return !o->final;
+}
+
+static void output_free(struct output *o)
+{
+    file_cleanup(&o->file);
+    file_cleanup(&o->held);
+    free(o->temp);
+    free(o->final);
+    free(o);
+}
+
+static void output_cleanup(struct output **o)
+{
+    if (*o)
+        output_free(*o);
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* Length of the folder's part of a path, with the slash. */
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* Where symbolic links lead, also if nothing is there. */
+static char *follow(const char *path, struct err *e)
+{
+    AUTO_FREE char *at = mem_strdup(path, e);
+    for (int i = 0; at && i < LINKS_MAX; i++) {
+        char to[PATH_MAX];
+        ssize_t n = readlink(at, to, sizeof to - 1);
+        if (n < 0)
+            return MEM_TAKE(at);
+        to[n] = '\0';
+        int folder = to[0] == '/' ? 0 : (int)folder_length(at);
+        char *next = mem_printf(e, "%.*s%s", folder, at, to);
+        free(at);
+        at = next;
+    }
+    if (at)
+        err_errno(e, ELOOP, "Could not create '%s'", path);
+    return NULL;
+}
+
+/* A name that is too long with the suffix gives up some of its end. */
+static char *temp_name(const char *final, struct err *e)
+{
+    size_t folder = folder_length(final);
+    size_t base = num_min(strlen(final + folder), NAME_MAX - strlen(SUFFIX));
+    return mem_printf(e, "%.*s" SUFFIX, (int)(folder + base), final);
+}
+
+/* ---- the temporary file ---------------------------------------------------------------------- */
+
+/* Is it still what stands under that name? If not, it was renamed or removed since we opened it,
+ * and may be somebody's image by now. */
+static bool is_named_so(struct file *f)
+{
+    struct stat opened, named;
+    return !fstat(posix_of(f)->fd, &opened) && !lstat(f->name, &named) &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Remove what a killed run left, if nobody holds it. It is not written to: whoever put it there may
+ * have it open still. */
+static int leftover_remove(const struct posix_request *r, struct err *e)
+{
+    struct posix_request again = *r;
+    AUTO(file_cleanup) struct file *f = NULL;
+    again.flags = O_NOFOLLOW;
+    again.keep = true;
+    if (posix_open(&again, &f, e) && e->no != ELOOP) /* ELOOP: a symbolic link */
+        return -1;
+    if (f && !is_named_so(f))
+        return 0;
+    if (unlink(r->path) && errno != ENOENT)
+        return err_errno(e, errno, "Could not remove '%s'", r->path);
+    return 0;
+}
+
+static int temp_open(struct output *o, const char *path, struct err *e)
+{
+    struct posix_request r = {.path = o->temp, .shown = path, .o = &o->opt};
+    /* private while it may be more open than what it replaces; the mode follows at the end */
+    r.mode = o->held ? 0600 : POSIX_MODE;
+    r.flags = O_EXCL | O_NOFOLLOW;
+    for (int tries = 0; tries < 10; tries++) {
+        if (!posix_open(&r, &o->file, e))
+            return 0;
+        if (e->no != EEXIST || leftover_remove(&r, e))
+            return -1;
+    }
+    return err_errno(e, EEXIST, "Could not create '%s'", o->temp);
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+#ifdef STATX_ATTR_MOUNT_ROOT
+static bool is_mounted(const char *path)
+{
+    struct statx sx;
+    return !statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &sx) &&
+           (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+#else
+static bool is_mounted(const char *path)
+{
+    (void)path;
+    return false;
+}
+#endif
+
+static int begin_in_place(struct output *o, const char *path, const struct file_options *opt,
+                          struct err *e)
+{
+    free(o->temp);
+    free(o->final);
+    file_cleanup(&o->held);
+    o->final = NULL;
+    o->temp = mem_strdup(path, e);
+    return o->temp ? file_open_path(path, opt, &o->file, e) : -1;
+}
+
+/* Open what stands under the final name: as one who could write it, and keeping others out. */
+static int hold_old(struct output *o, const char *path, const struct file_options *opt,
+                    struct err *e)
+{
+    struct file_options hold = *opt;
+    hold.write = true;
+    hold.cache.direct = hold.forget = false;
+    struct posix_request r = {.path = path, .shown = path, .o = &hold, .mode = POSIX_MODE};
+    r.keep = true;
+    if (posix_open(&r, &o->held, e))
+        return -1;
+    if (fstat(posix_of(o->held)->fd, &o->old))
+        return file_fail(e, errno);
+    return 0;
+}
+
+static bool is_folder_closed(int no)
+{
+    return no == EACCES || no == EPERM || no == EROFS;
+}
+
+static int begin_temp(struct output *o, const char *path, bool exists,
+                      const struct file_options *opt, struct err *e)
+{
+    o->final = follow(path, e);
+    o->temp = o->final ? temp_name(o->final, e) : NULL;
+    if (!o->temp || (exists && hold_old(o, path, opt, e)))
+        return -1;
+    o->opt.write = true;
+    o->opt.lock = FILE_LOCK_WRITER;
+    if (!temp_open(o, path, e))
+        return 0;
+    if (!exists || !is_folder_closed(e->no))
+        return -1;
+    err_clear(e);
+    return begin_in_place(o, path, opt, e);
+}
+
+int output_begin(const char *path, const struct file_options *opt, struct output **out,
+                 struct err *e)
+{
+    AUTO(output_cleanup) struct output *o = mem_new(1, sizeof *o, e);
+    struct stat st;
+    if (!o)
+        return -1;
+    o->opt = *opt;
+    bool exists = !stat(path, &st);
+    bool in_place = opt->create == FILE_EXISTING ||
+                    (exists && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || is_mounted(path)));
+    if (in_place ? begin_in_place(o, path, opt, e) : begin_temp(o, path, exists, opt, e))
+        return -1;
+    *out = MEM_TAKE(o);
+    return 0;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
+/* Only root can give files away; for others the mode is what matters. */
+static int inherit(const struct output *o, struct err *e)
+{
+    if (!o->held)
+        return 0;
+    int fd = posix_of(o->file)->fd;
+    bool given = !fchown(fd, o->old.st_uid, o->old.st_gid);
+    if (fchmod(fd, o->old.st_mode & (given ? 07777 : 0777)))
+        return file_fail(e, errno);
+    return 0;
+}
+
+/* A name is safe when its folder is. Not all file systems can be asked for that. */
+static int sync_folder(const char *path, struct err *e)
+{
+    size_t n = folder_length(path);
+    AUTO_FREE char *folder = n ? mem_printf(e, "%.*s", (int)n, path) : mem_strdup(".", e);
+    if (!folder)
+        return -1;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return 0; /* one may create in a folder that one may not read */
+    int no = fsync(fd) ? errno : 0;
+    close(fd);
+    return no == EIO || no == ENOSPC || no == EDQUOT ? file_fail(e, no) : 0;
+}
+
+/* Errors that show only at closing must be known before the rename, yet the lock must outlive it:
+ * a run that waits for this name would else take the finished file for a leftover. */
+static int close_and_rename(struct output *o, struct err *e)
+{
+    int lock = fcntl(posix_of(o->file)->fd, F_DUPFD_CLOEXEC, 0);
+    struct file *f = MEM_TAKE(o->file);
+    int r = file_close(f, e);
+    if (!r && rename(o->temp, o->final))
+        r = err_errno(e, errno, "Could not rename '%s' to '%s'", o->temp, o->final);
+    if (r)
+        unlink(o->temp);
+    if (lock >= 0)
+        close(lock);
+    return r;
+}
+
+int output_commit(struct output *o, struct err *e)
+{
+    bool in_place = output_in_place(o);
+    if ((!in_place && inherit(o, e)) || file_sync(o->file, e)) {
+        output_abandon(o, NULL);
+        return -1;
+    }
+    int r;
+    if (in_place) {
+        struct file *f = MEM_TAKE(o->file);
+        r = file_close(f, e);
+    } else {
+        r = close_and_rename(o, e);
+    }
+    if (!r && !in_place && !o->opt.cache.no_flush)
+        r = sync_folder(o->final, e);
+    output_free(o);
+    return r;
+}
+
+bool output_abandon(struct output *o, char *name)
+{
+    if (!o)
+        return false;
+    bool removed = !output_in_place(o) && o->file && !unlink(o->temp);
+    if (removed && name)
+        snprintf(name, PATH_MAX, "%s", o->temp);
+    output_free(o);
+    return removed;
+}
