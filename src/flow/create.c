@@ -62,7 +62,7 @@ static int write_image(struct creation *c, const struct writer_params *p, struct
 
 static int create(const struct create_options *o, struct creation *c, struct err *e)
 {
-    const struct file_options fo = {.write = true};
+    const struct file_options fo = {.write = true, .create = FILE_CREATE_NEW};
     struct writer_params p = {
         .options = o->options,
         .size = options_size(o->options, "size", 0),

@@ -44,10 +44,13 @@ static int creation_failed(const struct convert_options *o, struct err *e)
     return err_prefix(e, "%s: error while converting %s: ", o->target, o->target_driver);
 }
 
-static struct file_options target_file_options(const struct convert_options *o)
+static struct file_options target_file_options(const struct convert_options *o,
+                                               enum file_create create)
 {
-    return (struct file_options){
-        .write = true, .cache = o->target_cache, .forget = !o->target_cache.no_flush};
+    return (struct file_options){.write = true,
+                                 .create = create,
+                                 .cache = o->target_cache,
+                                 .forget = !o->target_cache.no_flush};
 }
 
 static int open_writer(const struct convert_options *o, const struct target_plan *plan,
@@ -101,7 +104,7 @@ static int look_at_backing(const struct convert_options *o, struct target_plan *
 static int begin_fresh(const struct convert_options *o, struct target *t, struct target_plan *plan,
                        struct err *e)
 {
-    const struct file_options fo = target_file_options(o);
+    const struct file_options fo = target_file_options(o, FILE_CREATE_NEW);
     char size[32];
     snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
     if (options_set(o->options, "size", size, e) < 0 || look_at_backing(o, plan, e) < 0 ||
@@ -164,7 +167,7 @@ int target_begin(const struct convert_options *o, struct target *t, struct targe
 int target_join(const struct convert_options *o, const struct target_plan *plan, struct target *t,
                 struct err *e)
 {
-    const struct file_options fo = target_file_options(o);
+    const struct file_options fo = target_file_options(o, FILE_EXISTING);
     t->format = format_find(o->no_create ? "raw" : o->target_driver);
     if (file_open_path(plan->path, &fo, &t->own, e) < 0)
         return -1;

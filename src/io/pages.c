@@ -21,6 +21,7 @@ struct pages {
     struct page *page;
     size_t n, room;
     uint64_t end; /* of all that ever came */
+    uint64_t low; /* pages below were written with what they had */
 };
 
 int pages_new(struct file *f, struct pages **out, struct err *e)
@@ -109,6 +110,8 @@ static int pages_write_first(struct pages *p, size_t n, struct err *e)
 static int pages_piece(struct pages *p, uint64_t off, const void *buf, size_t len, struct err *e)
 {
     uint64_t start = num_down(off, PAGES_SIZE);
+    if (start < p->low)
+        return file_write(p->file, buf, len, off, e);
     size_t at = pages_search(p, start);
     if ((at == p->n || p->page[at].off != start) && pages_insert(p, at, start, e))
         return -1;
@@ -150,7 +153,9 @@ int pages_put(struct pages *p, uint64_t off, const void *buf, size_t len, struct
 
 int pages_below(struct pages *p, uint64_t off, struct err *e)
 {
-    return pages_write_first(p, pages_search(p, num_down(off, PAGES_SIZE)), e);
+    uint64_t low = num_down(off, PAGES_SIZE);
+    p->low = num_max(p->low, low);
+    return pages_write_first(p, pages_search(p, low), e);
 }
 
 int pages_flush(struct pages *p, struct err *e)

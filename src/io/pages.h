@@ -18,7 +18,8 @@ void pages_free(struct pages *p); /* what is not written is lost; NULL is fine *
 
 /* Bytes for the file; whole pages go out at once, the rest waits. Never twice for one byte. */
 int pages_put(struct pages *p, uint64_t off, const void *buf, size_t len, struct err *e);
-/* Nothing more comes below `off`: write what waits there, zeros where nothing came. */
+/* Hardly anything more comes below `off`: write what waits there, zeros where nothing came. A piece
+ * that comes all the same (a table that is written late) goes out at once, by itself. */
 int pages_below(struct pages *p, uint64_t off, struct err *e);
 /* Write all that waits. */
 int pages_flush(struct pages *p, struct err *e);
