@@ -96,6 +96,10 @@ struct format {
     const struct writer_ops *writer; /* NULL: read only */
 };
 
+extern const struct format format_raw; /* raw.c */
+/* What the protocol "file" takes besides a format's own options (raw.c). */
+extern const struct option_def file_create_options[];
+
 /* formats/registry.c: the one list of formats; same-bytes tests and help are fed from it. */
 extern const struct format *const format_all[]; /* NULL-terminated, sorted by name */
 const struct format *format_find(const char *name);

@@ -31,8 +31,10 @@ struct extent {
     bool tail_ok;   /* DATA: bytes behind the end of the file read as zeros: the last cluster of an
                      * image whose file ends inside it */
     bool file_hole; /* DATA that the file below is known not to store: reads as zeros */
+    bool past_end;  /* ZERO only because the backing image ends before: no image holds anything */
     /* DATA, PACKED: the file may end inside its last unit of so many bytes (the cluster size, a
-     * power of two): what lacks there reads as zeros. 0: reading past the file's end is an error. */
+     * power of two): what lacks there reads as zeros. 0: reading past the file's end is an error.
+     */
     uint32_t tail;
 
     /* PACKED only */

@@ -57,10 +57,14 @@ struct image {
 
 /* ---- specs: what the user typed ------------------------------------------------------------- */
 
-/* From a file name: a path, "file:path", "json:{...}", "nbd://...", ... New reference. */
+/* From a file name: a path, "file:path", "json:{...}", "nbd://...", ... New reference. The error
+ * text begins with "Could not open 'name': ". */
 json_t *image_spec_from_name(const char *name, struct err *e);
-/* From --image-opts text: "driver=qcow2,file.filename=x" (first key may be left out: file). */
+/* From --image-opts text: "driver=qcow2,file.filename=x" (first key may be left out: file). The
+ * error text begins with "Could not open 'text': ". */
 json_t *image_spec_from_opts(const char *text, struct err *e);
+/* -U beside a spec from --image-opts that says force-share=off: an error, whole. */
+int image_spec_check_share(const json_t *spec, bool force_share, struct err *e);
 /* The name to show for a spec: the plain file name where the options reduce to it, else a
  * "json:{...}" text. free() it. */
 char *image_spec_name(const json_t *spec, struct err *e);
@@ -80,9 +84,26 @@ int image_open_name(const char *name, const struct image_flags *flags, struct im
 int image_close(struct image *img, struct err *e);
 void image_cleanup(struct image **img); /* for AUTO() */
 
-/* Full name of the backing file of `img`: relative names resolve against the folder of img's name.
- * free() it. NULL with the error set. */
+/* Full name of the backing file of `img`: relative names resolve against the folder of img's file,
+ * or of its name for an image that is not there yet (spec NULL). free() it. NULL with the error
+ * set. */
 char *image_backing_path(const struct image *img, struct err *e);
+
+/* What info shows as "file format": the format's name, or the protocol's where the spec asked for
+ * no format (driver=file). Borrowed. */
+const char *image_format_name(const struct image *img);
+
+/* ---- for format drivers: further files ------------------------------------------------------ */
+
+/* Open a file whose name was found inside `img` (data file, extent): a plain local path, relative
+ * names resolve beside img. Opened as img's own file is (write, cache mode, lock). */
+int image_open_member(const struct image *img, const char *name, struct file **out, struct err *e);
+/* Open the node under `key` of img's spec ("data-file"), given by the user. */
+int image_open_child(const struct image *img, const char *key, struct file **out, struct err *e);
+/* The window that a raw node's "offset" and "size" give on `file`; without them all of it, rounded
+ * up to 512. */
+int image_window(const json_t *node, const struct file *file, uint64_t *offset, uint64_t *size,
+                 struct err *e);
 
 /* Read internal snapshot `name` (id first, then name; or "snapshot.id=..,snapshot.name=..") instead
  * of the active state. Before any map or read. */
@@ -97,8 +118,8 @@ int image_map(struct image *img, uint64_t guest, uint64_t length, struct extent 
 
 /* The same through the backing chain: HOLE only where no image of the chain holds anything (or
  * depth reached `stop_depth`: images at that depth and deeper are not asked; pass UINT_MAX). A
- * backing image that is shorter reads as zeros behind its end (ZERO, depth of that backing's
- * parent, as qemu-img map shows it). */
+ * backing image that is shorter reads as zeros behind its end (ZERO with past_end, depth of that
+ * backing's parent; qemu-img map shows it as not present). */
 int image_map_chain(struct image *img, uint64_t guest, uint64_t length, unsigned stop_depth,
                     struct extent *out, struct err *e);
 
@@ -112,6 +133,8 @@ int image_refine(struct extent *x, struct err *e);
 struct image_reader;
 struct image_reader *image_reader_new(struct err *e);
 void image_reader_free(struct image_reader *r);
+/* Forget the last decoded block: due when an image that was read has changed or was closed. */
+void image_reader_forget(struct image_reader *r);
 
 /* Read the bytes of extents that were mapped (any kind; HOLE and ZERO are zero-filled) into buf,
  * where extents[i] goes to buf + (extents[i].guest - extents[0].guest). Requests to one file go out

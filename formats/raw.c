@@ -1,0 +1,185 @@
+/*
+ * raw: the guest's bytes as they are, or a window of them.
+ *
+ * The last sector may be cut short in the file: its rest reads as zeros. What the file does not
+ * store is a hole of the file, shown as zeros that have a place.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/format.h"
+#include "formats/writer.h"
+
+#define RAW_SECTOR 512u
+#define RAW_CHUNK  (2 * MIB)
+
+struct raw {
+    uint64_t offset; /* of guest byte 0 in the file */
+};
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static int raw_probe(const uint8_t *head, size_t n, const char *filename)
+{
+    (void)head;
+    (void)n;
+    (void)filename;
+    return 1;
+}
+
+static int raw_open(struct image *img, struct err *e)
+{
+    AUTO_FREE struct raw *s = mem_new(1, sizeof *s, e);
+    if (!s || image_window(img->spec, img->file, &s->offset, &img->size, e))
+        return -1;
+    img->state = MEM_TAKE(s);
+    return 0;
+}
+
+static void raw_close(struct image *img)
+{
+    free(img->state);
+    img->state = NULL;
+}
+
+static int raw_map(struct image *img, uint64_t guest, uint64_t length, struct extent *out,
+                   struct err *e)
+{
+    const struct raw *s = img->state;
+    bool hole;
+    out->file = img->file;
+    out->host = s->offset + guest;
+    out->has_host = true;
+    if (file_span(img->file, out->host, length, &hole, &out->length, e))
+        return -1;
+    out->kind = hole ? EXTENT_ZERO : EXTENT_DATA;
+    return 0;
+}
+
+static int raw_info(struct image *img, struct format_info *out, struct err *e)
+{
+    (void)img;
+    (void)e;
+    out->has_dirty = true;
+    return 0;
+}
+
+/* ---- create options -------------------------------------------------------------------------- */
+
+static const struct option_def raw_create_options[] = {
+    {"size", OPTION_SIZE, "Virtual disk size", NULL},
+    {NULL, 0, NULL, NULL},
+};
+
+const struct option_def file_create_options[] = {
+    {"extent_size_hint", OPTION_SIZE, "Extent size hint for the image file, 0 to disable", NULL},
+    {"nocow", OPTION_BOOL, "Turn off copy-on-write (valid only on btrfs)", NULL},
+    {"preallocation", OPTION_STR, "Preallocation mode (allowed values: off, falloc, full)", NULL},
+    {NULL, 0, NULL, NULL},
+};
+
+static int raw_preallocation(const struct options *o, enum file_prealloc *out, struct err *e)
+{
+    const char *mode = options_str(o, "preallocation", "off");
+    *out = FILE_PREALLOC_OFF;
+    if (!strcmp(mode, "off"))
+        return 0;
+    if (!strcmp(mode, "metadata"))
+        return err_set(e, ENOTSUP, "Unsupported preallocation mode: metadata");
+    *out = !strcmp(mode, "full") ? FILE_PREALLOC_FULL : FILE_PREALLOC_FALLOC;
+    if (!strcmp(mode, "full") || !strcmp(mode, "falloc"))
+        return 0;
+    return err_set(e, EINVAL, "invalid parameter value: %s", mode);
+}
+
+static int raw_measure(const struct options *o, uint64_t size, struct image *src,
+                       struct measure_result *out, struct err *e)
+{
+    (void)o;
+    size = src ? src->size : size;
+    if (size > INT64_MAX)
+        return err_set(e, EFBIG, "File too large");
+    out->required = out->fully_allocated = num_up(size, RAW_SECTOR);
+    return 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+struct raw_writer {
+    struct writer writer;
+    uint64_t size; /* of the file: what the user asked for, not rounded */
+};
+
+/* Before any data comes: a lack of space shows early. A device keeps its size. */
+static int raw_reserve(struct file *f, uint64_t size, enum file_prealloc mode, struct err *e)
+{
+    if (!file_is_regular(f))
+        return file_size(f) >= size ? 0 : err_set(e, ENOSPC, "Device is too small");
+    if (mode != FILE_PREALLOC_OFF && size && file_preallocate(f, 0, size, mode, e))
+        return -1;
+    return file_size(f) == size ? 0 : file_truncate(f, size, e);
+}
+
+static int raw_writer_open(const struct writer_params *p, struct writer **out, struct err *e)
+{
+    enum file_prealloc mode;
+    uint64_t asked = options_size(p->options, "size", p->size);
+    AUTO_FREE struct raw_writer *w = mem_new(1, sizeof *w, e);
+    if (!w || raw_preallocation(p->options, &mode, e))
+        return -1;
+    w->size = num_div_up(asked, RAW_SECTOR) == num_div_up(p->size, RAW_SECTOR) ? asked : p->size;
+    if (p->first && raw_reserve(p->file, w->size, mode, e))
+        return -1;
+    w->writer.chunk_size = RAW_CHUNK;
+    w->writer.in_place = true;
+    w->writer.data_file = p->file;
+    *out = &MEM_TAKE(w)->writer;
+    return 0;
+}
+
+static void raw_writer_free(struct writer *w)
+{
+    free(w);
+}
+
+static void raw_begin(const struct writer *w, struct cursor *c)
+{
+    (void)w;
+    *c = (struct cursor){0};
+}
+
+/* O_DIRECT may have written beyond an odd end. */
+static int raw_finish(struct writer *writer, struct cursor *c, struct pages *pages, struct err *e)
+{
+    const struct raw_writer *w = (const struct raw_writer *)writer;
+    struct file *f = writer->data_file;
+    (void)c;
+    (void)pages;
+    if (file_is_regular(f) && file_size(f) != w->size && file_truncate(f, w->size, e))
+        return -1;
+    return file_sync(f, e);
+}
+
+static const struct writer_ops raw_writer_ops = {
+    .open = raw_writer_open,
+    .free = raw_writer_free,
+    .begin = raw_begin,
+    .finish = raw_finish,
+};
+
+static const char *const raw_runtime_options[] = {"offset", "size", NULL};
+
+const struct format format_raw = {
+    .name = "raw",
+    .probe = raw_probe,
+    .runtime_options = raw_runtime_options,
+    .open = raw_open,
+    .close = raw_close,
+    .map = raw_map,
+    .info = raw_info,
+    .create_options = raw_create_options,
+    .measure = raw_measure,
+    .writer = &raw_writer_ops,
+};

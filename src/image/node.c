@@ -1,0 +1,321 @@
+#include "image/node.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/format.h"
+#include "formats/options.h"
+#include "io/file_ops.h"
+
+/* ---- protocols ------------------------------------------------------------------------------- */
+
+static const char *const local_options[] = {"filename",   "aio",        "aio-max-batch",
+                                            "locking",    "drop-cache", "x-check-cache-dropped",
+                                            "pr-manager", NULL};
+static const char *const null_options[] = {"size", "latency-ns", "read-zeroes", NULL};
+static const char *const nbd_options[] = {"host",
+                                          "port",
+                                          "path",
+                                          "export",
+                                          "server.",
+                                          "tls-creds",
+                                          "tls-hostname",
+                                          "reconnect-delay",
+                                          "open-timeout",
+                                          "x-dirty-bitmap",
+                                          NULL};
+static const char *const url_options[] = {
+    "url",      "readahead",       "sslverify",      "timeout",
+    "username", "password-secret", "proxy-username", "proxy-password-secret",
+    "cookie",   "cookie-secret",   "force-range",    NULL};
+
+static const struct {
+    const char *name;
+    const char *const *options;
+} protocols[] = {
+    {"file", local_options},   {"host_device", local_options}, {"host_cdrom", local_options},
+    {"null-co", null_options}, {"null-aio", null_options},     {"nbd", nbd_options},
+    {"http", url_options},     {"https", url_options},         {"ftp", url_options},
+    {"ftps", url_options},
+};
+
+static const char *const *protocol_options(const char *driver)
+{
+    for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+        if (!strcmp(protocols[i].name, driver))
+            return protocols[i].options;
+    return NULL;
+}
+
+bool node_is_protocol(const char *driver)
+{
+    return protocol_options(driver) || file_protocol_find(driver);
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+int node_bool(const json_t *node, const char *key, bool *out, struct err *e)
+{
+    static const char *const yes[] = {"on", "yes", "true", "y"}, *const no[] = {"off", "no",
+                                                                                "false", "n"};
+    const json_t *v = json_object_get(node, key);
+    const char *s = json_string_value(v);
+    if (!v)
+        return 0;
+    if (json_is_boolean(v)) {
+        *out = json_is_true(v);
+        return 0;
+    }
+    for (size_t i = 0; s && i < ARRAY_LEN(yes); i++) {
+        if (strcmp(s, yes[i]) && strcmp(s, no[i]))
+            continue;
+        *out = !strcmp(s, yes[i]);
+        return 0;
+    }
+    return err_set(e, EINVAL, "Parameter '%s' expects 'on' or 'off'", key);
+}
+
+int node_size(const json_t *node, const char *key, uint64_t *out, struct err *e)
+{
+    const json_t *v = json_object_get(node, key);
+    const char *s = json_string_value(v);
+    if (!v)
+        return 0;
+    if (json_is_integer(v) && json_integer_value(v) >= 0) {
+        *out = (uint64_t)json_integer_value(v);
+        return 0;
+    }
+    int rc = s ? size_parse(s, out) : -EINVAL;
+    if (rc == -ERANGE)
+        return err_set(e, ERANGE, "Value '%s' is out of range for parameter '%s'", s, key);
+    if (!rc)
+        return 0;
+    err_set(e, EINVAL, "Parameter '%s' expects a non-negative number below 2^64", key);
+    err_hint(e, "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+                "and exabytes, respectively.");
+    return -1;
+}
+
+static bool is_one_of(const char *s, const char *const *words)
+{
+    for (; *words; words++)
+        if (!strcmp(s, *words))
+            return true;
+    return false;
+}
+
+/* ---- what all nodes take --------------------------------------------------------------------- */
+
+static const char *const common[] = {"driver",         "node-name",   "read-only",
+                                     "auto-read-only", "discard",     "detect-zeroes",
+                                     "cache.",         "force-share", NULL};
+
+static int check_words(const json_t *node, struct err *e)
+{
+    static const char *const discards[] = {"ignore", "off", "unmap", "on", NULL};
+    static const char *const detects[] = {"off", "on", "unmap", NULL};
+    const char *discard = json_string_value(json_object_get(node, "discard"));
+    const char *detect = json_string_value(json_object_get(node, "detect-zeroes"));
+    bool unmaps = discard && (!strcmp(discard, "unmap") || !strcmp(discard, "on"));
+    if (discard && !is_one_of(discard, discards))
+        return err_set(e, EINVAL, "Invalid discard option");
+    if (detect && !is_one_of(detect, detects))
+        return err_set(e, EINVAL, "invalid parameter value: %s", detect);
+    if (detect && !strcmp(detect, "unmap") && !unmaps)
+        return err_set(e, EINVAL,
+                       "setting detect-zeroes to unmap is not allowed without setting discard "
+                       "operation to unmap");
+    return 0;
+}
+
+int node_common(const json_t *node, struct image_flags *flags, struct err *e)
+{
+    bool read_only = false, auto_read_only = false, writeback = true;
+    const json_t *cache = json_object_get(node, "cache");
+    if (node_bool(node, "read-only", &read_only, e) ||
+        node_bool(node, "auto-read-only", &auto_read_only, e) ||
+        node_bool(node, "force-share", &flags->force_share, e) ||
+        node_bool(cache, "direct", &flags->cache.direct, e) ||
+        node_bool(cache, "no-flush", &flags->cache.no_flush, e) ||
+        node_bool(cache, "writeback", &writeback, e) || check_words(node, e))
+        return -1;
+    if (flags->write && read_only)
+        return err_set(e, EACCES, "Block node is read-only");
+    if (flags->write && flags->force_share)
+        return err_set(e, EINVAL, "force-share=on can only be used with read-only images");
+    return 0;
+}
+
+/* ---- options that nobody knows --------------------------------------------------------------- */
+
+static bool is_known(const char *key, const char *const *known)
+{
+    for (; known && *known; known++) {
+        size_t n = strlen(*known);
+        bool prefix = n && (*known)[n - 1] == '.';
+        if (prefix ? !strncmp(key, *known, n - 1) && (!key[n - 1] || key[n - 1] == '.')
+                   : !strcmp(key, *known))
+            return true;
+    }
+    return false;
+}
+
+/* The dotted name of the first value at or below `v`; free() it. */
+static char *first_leaf(const char *key, const json_t *v, struct err *e)
+{
+    char *name = mem_strdup(key, e);
+    while (name && (json_object_size(v) || json_array_size(v))) {
+        AUTO_FREE char *parent = name;
+        void *i = json_object_iter((json_t *)v);
+        name = mem_printf(e, "%s.%s", parent, i ? json_object_iter_key(i) : "0");
+        v = i ? json_object_iter_value(i) : json_array_get(v, 0);
+    }
+    return name;
+}
+
+int node_check_options(const json_t *node, const char *const *known, const char *kind,
+                       const char *driver, struct err *e)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)node, key, v)
+    {
+        if (is_known(key, common) || is_known(key, known))
+            continue;
+        AUTO_FREE char *name = first_leaf(key, v, e);
+        if (!name)
+            return -1;
+        const char *verb = strcmp(kind, "protocol") ? "does not" : "doesn't";
+        return err_set(e, EINVAL, "Block %s '%s' %s support the option '%s'", kind, driver, verb,
+                       name);
+    }
+    return 0;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static bool is_local(const char *driver)
+{
+    return protocol_options(driver) == local_options;
+}
+
+/* aio, locking: *lock becomes NONE for locking=off */
+static int check_local(const json_t *node, const char *driver, const struct image_flags *flags,
+                       enum file_lock *lock, struct err *e)
+{
+    static const char *const aios[] = {"threads", "native", "io_uring", NULL};
+    static const char *const lockings[] = {"auto", "on", "off", NULL};
+    const char *filename = json_string_value(json_object_get(node, "filename"));
+    const char *aio = json_string_value(json_object_get(node, "aio"));
+    const char *locking = json_string_value(json_object_get(node, "locking"));
+    if (!filename || !*filename)
+        return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
+    if (aio && !is_one_of(aio, aios))
+        return err_set(e, EINVAL, "invalid parameter value: %s", aio);
+    if (locking && !is_one_of(locking, lockings))
+        return err_set(e, EINVAL, "invalid parameter value: %s", locking);
+    if (aio && !strcmp(aio, "native") && !flags->cache.direct)
+        return err_set(e, EINVAL,
+                       "aio=native was specified, but it requires cache.direct=on, which was not "
+                       "specified.");
+    if (locking && !strcmp(locking, "off"))
+        *lock = FILE_LOCK_NONE;
+    return 0;
+}
+
+static int open_protocol(const json_t *node, const char *driver, const struct image_flags *flags,
+                         struct file **out, struct err *e)
+{
+    struct file_options o = {.write = flags->write, .cache = flags->cache, .forget = flags->forget};
+    o.lock = flags->force_share ? FILE_LOCK_SHARED
+             : flags->write     ? FILE_LOCK_WRITER
+                                : FILE_LOCK_READER;
+    const char *const *options = protocol_options(driver);
+    if (options && node_check_options(node, options, "protocol", driver, e))
+        return -1;
+    if (is_local(driver) && check_local(node, driver, flags, &o.lock, e))
+        return -1;
+    return file_open(node, &o, out, e);
+}
+
+/* raw between a format and its file: nothing, or a window */
+static int open_raw(const json_t *node, const struct image_flags *flags, struct file **out,
+                    struct err *e)
+{
+    static const char *const known[] = {"file", "offset", "size", "backing", NULL};
+    AUTO(file_cleanup) struct file *base = NULL;
+    uint64_t offset, size;
+    if (node_check_options(node, known, "format", "raw", e) ||
+        node_open_file(node, "file", flags, &base, e) ||
+        image_window(node, base, &offset, &size, e))
+        return -1;
+    if (json_object_get(node, "offset") || json_object_get(node, "size"))
+        return window_open(MEM_TAKE(base), offset, size, out, e);
+    *out = MEM_TAKE(base);
+    return 0;
+}
+
+static int open_format(const json_t *node, const struct image_flags *flags, struct file **out,
+                       struct err *e)
+{
+    if (flags->write)
+        return err_set(e, ENOTSUP, "Cannot write to a '%s' node below another format",
+                       node_driver(node));
+    struct image_flags below = *flags;
+    below.driver = NULL;
+    below.no_backing = below.no_io = below.check = false;
+    struct image *img = NULL;
+    if (image_open_plain(node, "", &below, &img, e))
+        return -1;
+    return image_file_open(img, out, e);
+}
+
+/* A name without a driver is a path, whatever it looks like. */
+static int open_by_name(const json_t *node, const struct image_flags *flags, struct file **out,
+                        struct err *e)
+{
+    const char *filename = json_string_value(json_object_get(node, "filename"));
+    struct stat st;
+    if (!filename)
+        return err_set(e, EINVAL, "A block device must be specified for \"file\"");
+    bool device = !stat(filename, &st) && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
+    const char *driver = device ? "host_device" : "file";
+    json_t *copy = json_copy((json_t *)node);
+    int rc = copy && !json_object_set_new(copy, "driver", json_string(driver))
+                 ? open_protocol(copy, driver, flags, out, e)
+                 : err_nomem(e);
+    json_decref(copy);
+    return rc;
+}
+
+int node_open(const json_t *node, const struct image_flags *above, struct file **out, struct err *e)
+{
+    struct image_flags flags = *above;
+    const char *driver = node_driver(node);
+    if (node_common(node, &flags, e))
+        return -1;
+    if (!driver)
+        return open_by_name(node, &flags, out, e);
+    if (node_is_protocol(driver))
+        return open_protocol(node, driver, &flags, out, e);
+    if (!format_find(driver))
+        return err_set(e, ENOENT, "Unknown driver '%s'", driver);
+    return strcmp(driver, "raw") ? open_format(node, &flags, out, e)
+                                 : open_raw(node, &flags, out, e);
+}
+
+int node_open_file(const json_t *parent, const char *key, const struct image_flags *flags,
+                   struct file **out, struct err *e)
+{
+    const json_t *node = json_object_get(parent, key);
+    const char *reference = json_string_value(node);
+    if (reference)
+        return err_set(e, ENODEV, "Cannot find device='%s' nor node-name='%s'", reference,
+                       reference);
+    if (!json_is_object(node))
+        return err_set(e, EINVAL, "A block device must be specified for \"%s\"", key);
+    return node_open(node, flags, out, e);
+}
