@@ -50,6 +50,7 @@ struct cursor {
     uint64_t end;         /* first free byte of the file, on a block boundary */
     uint64_t packed;      /* where the next encoded block may go ... */
     uint64_t packed_left; /* ... and the bytes free there (the rest of its block) */
+    uint64_t packed_refs; /* encoded blocks that touch that block already */
     uint64_t tables;      /* second-level tables that have a place: index of the last one + 1 */
     uint64_t refs;        /* refcount blocks that have a place */
 };
@@ -70,6 +71,7 @@ struct placing {
     size_t n_meta, cap_meta;
 };
 int placing_add_meta(struct placing *p, int kind, uint64_t index, uint64_t host, struct err *e);
+void placing_release(struct placing *p); /* frees meta; host is the caller's */
 
 /* ---- pages: what several chunks share ----------------------------------------------------------
  */
@@ -77,6 +79,11 @@ int placing_add_meta(struct placing *p, int kind, uint64_t index, uint64_t host,
 /* Rank 0 writes metadata, and all bytes of pages that hold more than one chunk's data, through
  * this: io/pages.c gathers pieces into whole pages, so that no two ranks ever write one page. */
 struct pages;
+
+/* Metadata for [off, off+len): its whole pages go straight to the file, its ends through `pages`.
+ * Zero pages are left out where the new file reads as zeros anyway. */
+int writer_put(struct file *f, struct pages *pages, uint64_t off, const void *buf, size_t len,
+               struct err *e);
 
 /* ---- the writer ------------------------------------------------------------------------------ */
 
