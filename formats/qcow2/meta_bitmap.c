@@ -1,0 +1,100 @@
+/* Persistent bitmaps of a fresh image ("Bitmaps" in the qcow2 specification). */
+#include <errno.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/zero.h"
+#include "formats/qcow2/meta_impl.h"
+
+#define DIR_ENTRY_FIXED 24u
+#define BITMAP_NAME_MAX 1023u
+#define BITMAP_TYPE     1 /* dirty tracking */
+#define FLAG_AUTO       2u
+
+/* One cluster of bits; those behind the bitmap's end are zero. */
+static int put_bits(struct qcow2_meta *m, struct cursor *c, const uint8_t *bits, size_t n,
+                    uint8_t *cluster, uint8_t *entry, struct pages *pages, struct err *e)
+{
+    if (zero_is(bits, n))
+        return 0;
+    memcpy(cluster, bits, n);
+    memset(cluster + n, 0, m->l->cluster - n);
+    uint64_t host;
+    if (qcow2_meta_append(m, c, cluster, m->l->cluster, &host, pages, e))
+        return -1;
+    be64_store(entry, host);
+    return 0;
+}
+
+/* The bits and their table; *host, *entries of the table. */
+static int put_table(struct qcow2_meta *m, struct cursor *c, const struct bitmap *b, uint64_t *host,
+                     uint32_t *entries, struct pages *pages, struct err *e)
+{
+    uint64_t bytes = num_div_up(b->n_bits, 8);
+    uint64_t n = num_div_up(bytes, m->l->cluster);
+    *entries = (uint32_t)n;
+    AUTO_FREE uint8_t *table = mem_new(n, 8, e);
+    AUTO_FREE uint8_t *cluster = mem_io(m->l->cluster, e);
+    if (!table || !cluster)
+        return -1;
+    for (uint64_t i = 0; b->bits && i < n; i++) {
+        uint64_t at = i * m->l->cluster;
+        size_t len = num_min(m->l->cluster, bytes - at);
+        if (put_bits(m, c, b->bits + at, len, cluster, table + 8 * i, pages, e))
+            return -1;
+    }
+    return qcow2_meta_append(m, c, table, n * 8, host, pages, e);
+}
+
+static int dir_add(struct qcow2_meta *m, const struct bitmap *b, uint64_t host, uint32_t entries,
+                   struct err *e)
+{
+    size_t name = strlen(b->name);
+    size_t len = num_up(DIR_ENTRY_FIXED + name, 8);
+    uint8_t *grown = mem_grow(m->bitmap_dir, m->bitmap_dir_len + len, 1, e);
+    if (!grown)
+        return -1;
+    m->bitmap_dir = grown;
+    uint8_t *at = grown + m->bitmap_dir_len;
+    memset(at, 0, len);
+    be64_store(at, host);
+    be32_store(at + 8, entries);
+    be32_store(at + 12, b->enabled ? FLAG_AUTO : 0);
+    at[16] = BITMAP_TYPE;
+    at[17] = (uint8_t)b->granularity_bits;
+    be16_store(at + 18, (uint16_t)name);
+    memcpy(at + DIR_ENTRY_FIXED, b->name, name);
+    m->bitmap_dir_len += len;
+    m->n_bitmaps++;
+    return 0;
+}
+
+int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, const struct bitmap *b,
+                          struct pages *pages, struct err *e)
+{
+    if (m->create->version < 3)
+        return err_set(e, ENOTSUP, "Cannot store dirty bitmaps in qcow2 v2 files");
+    if (strlen(b->name) > BITMAP_NAME_MAX || m->n_bitmaps == QCOW2_MAX_BITMAPS ||
+        num_div_up(b->n_bits, 8 * m->l->cluster) > UINT32_MAX / 8)
+        return err_set(e, EFBIG, "Bitmap '%.64s' is too large", b->name);
+    uint64_t host;
+    uint32_t entries;
+    if (put_table(m, c, b, &host, &entries, pages, e))
+        return -1;
+    return dir_add(m, b, host, entries, e);
+}
+
+int qcow2_meta_put_bitmap_dir(struct qcow2_meta *m, struct cursor *c, struct pages *pages,
+                              struct qcow2_head *h, struct err *e)
+{
+    if (!m->n_bitmaps)
+        return 0;
+    h->ext.has_bitmaps = true;
+    h->ext.n_bitmaps = m->n_bitmaps;
+    h->ext.bitmap_dir_size = m->bitmap_dir_len;
+    h->header.autoclear |= QCOW2_AUTOCLEAR_BITMAPS;
+    return qcow2_meta_append(m, c, m->bitmap_dir, m->bitmap_dir_len, &h->ext.bitmap_dir_offset,
+                             pages, e);
+}
