@@ -1,0 +1,358 @@
+#include "flow/compare_chunk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/zero.h"
+
+#define SECTOR 512u
+
+/* A stretch of the chunk of which each side is all zeros or all in its buffer. */
+struct piece {
+    uint64_t guest, length;
+    bool data[2];
+};
+
+struct side {
+    struct view view;
+    struct status_reader status; /* strict */
+    struct image_reader *reader;
+    unsigned char *buf;
+    struct extent at;    /* the extent that holds the offset that the walk has reached */
+    struct extent *list; /* what must be read, ascending */
+    size_t n, cap;
+};
+
+struct comparer {
+    uint64_t chunk;
+    bool strict;
+    struct side side[2];
+    struct piece *pieces;
+    size_t n, cap;
+
+    uint64_t guest, limit; /* of this run: from the limit on nothing counts */
+    struct found stop;     /* what is to be said at the limit */
+};
+
+/* ---- one worker's state ---------------------------------------------------------------------- */
+
+static int side_init(struct side *s, struct image *image, const struct comparer *c, struct err *e)
+{
+    s->view = view_of(image);
+    if (c->strict && status_reader_init(&s->status, image, e) < 0)
+        return -1;
+    s->reader = image_reader_new(e);
+    s->buf = s->reader ? mem_io(c->chunk, e) : NULL;
+    return s->buf ? 0 : -1;
+}
+
+int comparer_new(struct image *const image[2], uint64_t chunk, bool strict, struct comparer **out,
+                 struct err *e)
+{
+    struct comparer *c = mem_new(1, sizeof *c, e);
+    if (!c)
+        return -1;
+    c->chunk = chunk;
+    c->strict = strict;
+    if (side_init(&c->side[0], image[0], c, e) < 0 || side_init(&c->side[1], image[1], c, e) < 0) {
+        comparer_free(c);
+        return -1;
+    }
+    *out = c;
+    return 0;
+}
+
+void comparer_free(struct comparer *c)
+{
+    if (!c)
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        image_reader_free(c->side[i].reader);
+        status_reader_release(&c->side[i].status);
+        free(c->side[i].buf);
+        free(c->side[i].list);
+    }
+    free(c->pieces);
+    free(c);
+}
+
+/* ---- what was found -------------------------------------------------------------------------- */
+
+static void stop_at(struct comparer *c, enum found_what what, unsigned side, uint64_t offset)
+{
+    c->limit = offset;
+    c->stop = (struct found){.what = what, .side = side, .offset = offset};
+}
+
+static void stop_failed(struct comparer *c, enum found_what what, unsigned side, uint64_t offset,
+                        struct err *e)
+{
+    stop_at(c, what, side, offset);
+    c->stop.error = e->no;
+    snprintf(c->stop.text, sizeof c->stop.text, "%.500s", e->text);
+    err_clear(e);
+}
+
+/* ---- strict: the status of both -------------------------------------------------------------- */
+
+static void compare_status(struct comparer *c, struct err *e)
+{
+    struct status run[2];
+    for (uint64_t at = c->guest; at < c->limit;) {
+        for (unsigned i = 0; i < 2; i++)
+            if (status_run(&c->side[i].status, at, &run[i], e) < 0) {
+                stop_failed(c, FOUND_NO_MAP, i, at, e);
+                return;
+            }
+        if (status_strict(&run[0]) != status_strict(&run[1])) {
+            stop_at(c, FOUND_STATUS, 0, at);
+            return;
+        }
+        at += num_min(run[0].length, run[1].length);
+    }
+}
+
+/* ---- map: pieces and what to read ------------------------------------------------------------ */
+
+/* Two opens of one local file show the same bytes at the same place. */
+static bool is_same_place(const struct extent *a, const struct extent *b)
+{
+    if (a->kind != EXTENT_DATA || b->kind != EXTENT_DATA || a->host != b->host)
+        return false;
+    if (!a->image || !b->image || a->image->encrypted || b->image->encrypted)
+        return false;
+    return strcmp(file_protocol(a->file), "file") == 0 &&
+           strcmp(file_protocol(b->file), "file") == 0 &&
+           strcmp(file_name(a->file), file_name(b->file)) == 0;
+}
+
+/* Leave the first `n` bytes out. */
+static void extent_skip(struct extent *x, uint64_t n)
+{
+    x->guest += n;
+    x->length -= n;
+    if (x->kind == EXTENT_PACKED)
+        x->block_offset += (uint32_t)n;
+    else
+        x->host += n;
+}
+
+static bool extent_joins(const struct extent *a, const struct extent *b)
+{
+    if (a->guest + a->length != b->guest || a->kind != b->kind || a->file != b->file)
+        return false;
+    if (a->kind == EXTENT_PACKED)
+        return a->host == b->host && a->block_offset + a->length == b->block_offset;
+    return a->host + a->length == b->host && a->image == b->image;
+}
+
+static int list_add(struct side *s, uint64_t length, struct err *e)
+{
+    struct extent x = s->at;
+    x.length = length;
+    if (s->n && extent_joins(&s->list[s->n - 1], &x)) {
+        s->list[s->n - 1].length += length;
+        return 0;
+    }
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 64;
+        struct extent *grown = mem_grow(s->list, cap, sizeof *grown, e);
+        if (!grown)
+            return -1;
+        s->list = grown;
+        s->cap = cap;
+    }
+    s->list[s->n++] = x;
+    return 0;
+}
+
+static int piece_add(struct comparer *c, const struct piece *p, struct err *e)
+{
+    if (c->n == c->cap) {
+        size_t cap = c->cap ? 2 * c->cap : 64;
+        struct piece *grown = mem_grow(c->pieces, cap, sizeof *grown, e);
+        if (!grown)
+            return -1;
+        c->pieces = grown;
+        c->cap = cap;
+    }
+    c->pieces[c->n++] = *p;
+    for (unsigned i = 0; i < 2; i++)
+        if (p->data[i] && list_add(&c->side[i], p->length, e) < 0)
+            return -1;
+    return 0;
+}
+
+/* Bring both sides' extents to `at`; false if one cannot be mapped: the limit is then there. */
+static bool map_both(struct comparer *c, uint64_t at, struct err *e)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct side *s = &c->side[i];
+        if (s->at.length == 0 && view_map(&s->view, at, c->limit - at, &s->at, e) < 0) {
+            stop_failed(c, FOUND_NO_MAP, i, at, e);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int map_chunk(struct comparer *c, struct err *e)
+{
+    struct side *a = &c->side[0], *b = &c->side[1];
+    c->n = a->n = b->n = 0;
+    a->at.length = b->at.length = 0;
+    for (uint64_t at = c->guest; at < c->limit && map_both(c, at, e);) {
+        struct piece p = {.guest = at,
+                          .length = num_min(a->at.length, b->at.length),
+                          .data = {!walk_is_zero(&a->at), !walk_is_zero(&b->at)}};
+        if ((p.data[0] || p.data[1]) && !is_same_place(&a->at, &b->at) && piece_add(c, &p, e) < 0)
+            return -1;
+        extent_skip(&a->at, p.length);
+        extent_skip(&b->at, p.length);
+        at += p.length;
+    }
+    return 0;
+}
+
+/* ---- read ------------------------------------------------------------------------------------ */
+
+/* Drop what lies behind the limit. */
+static void list_clip(struct side *s, uint64_t limit)
+{
+    while (s->n && s->list[s->n - 1].guest >= limit)
+        s->n--;
+    if (s->n) {
+        struct extent *last = &s->list[s->n - 1];
+        last->length = num_min(last->length, limit - last->guest);
+    }
+}
+
+/* A read that fails lowers the limit; what is below must be there, so it is read again. */
+static void read_side(struct comparer *c, unsigned side, struct err *e)
+{
+    struct side *s = &c->side[side];
+    for (list_clip(s, c->limit); s->n; list_clip(s, c->limit)) {
+        uint64_t first = s->list[0].guest, bad = first;
+        if (image_read_extents(s->reader, s->list, s->n, s->buf + (first - c->guest), &bad, e) == 0)
+            return;
+        bool inside = bad >= first && bad < c->limit;
+        stop_failed(c, FOUND_NO_READ, side, inside ? bad : first, e);
+    }
+}
+
+/* ---- compare --------------------------------------------------------------------------------- */
+
+/* The first byte in which they differ, or n. */
+static size_t first_difference(const unsigned char *a, const unsigned char *b, size_t n)
+{
+    size_t at = 0;
+    if (memcmp(a, b, n) == 0)
+        return n;
+    for (; n - at > SECTOR && memcmp(a + at, b + at, SECTOR) == 0; at += SECTOR)
+        ;
+    while (at < n && a[at] == b[at])
+        at++;
+    return at;
+}
+
+static size_t first_nonzero(const unsigned char *p, size_t n)
+{
+    bool is_zero;
+    size_t run = zero_run(p, n, SECTOR, &is_zero);
+    size_t at = is_zero ? run : 0;
+    while (at < n && !p[at])
+        at++;
+    return at;
+}
+
+/* Messages name the sector, but never one that begins before the piece. */
+static bool compare_piece(struct comparer *c, const struct piece *p)
+{
+    const unsigned char *a = c->side[0].buf + (p->guest - c->guest);
+    const unsigned char *b = c->side[1].buf + (p->guest - c->guest);
+    size_t n = (size_t)num_min(p->length, c->limit - p->guest);
+    size_t at =
+        p->data[0] && p->data[1] ? first_difference(a, b, n) : first_nonzero(p->data[0] ? a : b, n);
+    if (at == n)
+        return true;
+    stop_at(c, FOUND_CONTENT, 0, num_max(num_down(p->guest + at, SECTOR), p->guest));
+    return false;
+}
+
+int comparer_run(struct comparer *c, uint64_t guest, uint64_t length, struct found *out,
+                 struct err *e)
+{
+    c->guest = guest;
+    c->limit = guest + length;
+    c->stop = (struct found){.what = FOUND_NOTHING};
+    if (c->strict)
+        compare_status(c, e);
+    if (map_chunk(c, e) < 0)
+        return -1;
+    read_side(c, 0, e);
+    read_side(c, 1, e);
+    for (size_t i = 0; i < c->n && c->pieces[i].guest < c->limit; i++)
+        if (!compare_piece(c, &c->pieces[i]))
+            break;
+    *out = c->stop;
+    return 0;
+}
+
+/* ---- rank 0 ---------------------------------------------------------------------------------- */
+
+int skipper_init(struct skipper *s, struct image *const image[2], bool strict, struct err *e)
+{
+    *s = (struct skipper){.strict = strict};
+    for (unsigned i = 0; i < 2; i++) {
+        s->view[i] = view_of(image[i]);
+        if (strict && status_reader_init(&s->status[i], image[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void skipper_release(struct skipper *s)
+{
+    status_reader_release(&s->status[0]);
+    status_reader_release(&s->status[1]);
+}
+
+/* How many bytes from `at` on are surely equal: 0 = look. */
+static uint64_t equal_content(struct skipper *s, uint64_t at, uint64_t length, struct err *e)
+{
+    struct extent x[2];
+    for (unsigned i = 0; i < 2; i++)
+        if (view_map(&s->view[i], at, length, &x[i], e) < 0) {
+            err_clear(e);
+            return 0;
+        }
+    bool equal = (walk_is_zero(&x[0]) && walk_is_zero(&x[1])) || is_same_place(&x[0], &x[1]);
+    return equal ? num_min(x[0].length, x[1].length) : 0;
+}
+
+static uint64_t equal_status(struct skipper *s, uint64_t at, uint64_t length, struct err *e)
+{
+    struct status run[2];
+    for (unsigned i = 0; i < 2; i++)
+        if (status_run(&s->status[i], at, &run[i], e) < 0) {
+            err_clear(e);
+            return 0;
+        }
+    bool equal = status_strict(&run[0]) == status_strict(&run[1]);
+    return equal ? num_min(length, num_min(run[0].length, run[1].length)) : 0;
+}
+
+uint64_t skipper_next(struct skipper *s, uint64_t guest, uint64_t end, struct err *e)
+{
+    for (uint64_t n; guest < end; guest += n) {
+        n = equal_content(s, guest, end - guest, e);
+        if (n && s->strict)
+            n = equal_status(s, guest, n, e);
+        if (n == 0)
+            break;
+    }
+    return guest;
+}

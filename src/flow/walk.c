@@ -1,0 +1,142 @@
+#include "flow/walk.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "base/signals.h"
+
+/* ---- opening on all ranks -------------------------------------------------------------------- */
+
+struct plan {
+    uint64_t size[WALK_IMAGES];
+    uint64_t chunk;
+};
+
+static int open_all(struct walk *w, struct err *e)
+{
+    for (unsigned i = 0; i < w->n; i++) {
+        struct image_flags flags = w->flags;
+        flags.driver = w->driver[i];
+        if (image_open(w->spec[i], w->name[i], &flags, &w->image[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static struct plan plan_of(const struct walk *w)
+{
+    struct plan plan = {.chunk = w->chunk};
+    for (unsigned i = 0; i < w->n && w->image[i]; i++)
+        plan.size[i] = w->image[i]->size;
+    return plan;
+}
+
+/* A rank that sees other images (a node's own /tmp) must not take part. */
+static int join(struct walk *w, const struct blob *from, struct err *e)
+{
+    struct plan plan;
+    if (from->len != sizeof plan)
+        return err_set(e, EPROTO, "A plan of %zu bytes", from->len);
+    memcpy(&plan, from->data, sizeof plan);
+    if (open_all(w, e) < 0)
+        return -1;
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->image[i]->size != plan.size[i])
+            return err_set(e, EIO, "Could not open '%s': it has another size on this rank",
+                           w->name[i]);
+    w->chunk = plan.chunk;
+    return 0;
+}
+
+int walk_open(struct engine *g, struct walk *w, struct err *e)
+{
+    int status = engine_rank(g) == 0 ? open_all(w, e) : 0;
+    struct plan plan = plan_of(w);
+    struct blob blob = {&plan, sizeof plan};
+    if (engine_share(g, status, &blob, e) < 0)
+        return -1;
+    if (engine_rank(g) != 0) {
+        status = join(w, &blob, e);
+        free(blob.data);
+    }
+    return engine_agree(g, status, e);
+}
+
+void walk_close(struct walk *w)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        image_cleanup(&w->image[i]);
+}
+
+int walk_tick(void *ctx, struct err *e)
+{
+    (void)ctx;
+    int sig = signals_stop();
+    return sig ? err_set(e, EINTR, "Stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
+}
+
+int walk_fail(struct err *e, int no, const char *said, const char *fmt, ...)
+{
+    char what[ERR_TEXT_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    const char *why = no ? strerror(no) : said;
+    err_set(e, no, "%s: %s", what, why);
+    return strcmp(why, said) ? err_hint(e, "%s", said) : -1;
+}
+
+/* ---- the map, refined ------------------------------------------------------------------------ */
+
+struct view view_of(struct image *image)
+{
+    return (struct view){.image = image};
+}
+
+/* What the file says from x->host on, as far as it says it at once. */
+static int look_below(struct view *v, const struct extent *x, uint64_t size, struct err *e)
+{
+    uint64_t length;
+    if (file_span(x->file, x->host, size - x->host, &v->hole, &length, e) < 0) {
+        v->file = NULL;
+        return -1;
+    }
+    v->file = x->file;
+    v->from = x->host;
+    v->to = x->host + length;
+    return 0;
+}
+
+int view_refine(struct view *v, struct extent *x, struct err *e)
+{
+    if (x->kind != EXTENT_DATA)
+        return 0;
+    if (v->file != x->file || x->host < v->from || x->host >= v->to) {
+        uint64_t size = file_size(x->file);
+        if (x->host >= size)
+            return image_refine(x, e); /* behind the end of the file: the image knows better */
+        if (look_below(v, x, size, e) < 0)
+            return -1;
+    }
+    x->file_hole = v->hole;
+    x->length = num_min(x->length, v->to - x->host);
+    return 0;
+}
+
+int view_map(struct view *v, uint64_t guest, uint64_t length, struct extent *out, struct err *e)
+{
+    uint64_t size = v->image->size;
+    if (guest >= size) {
+        *out = (struct extent){.kind = EXTENT_ZERO, .guest = guest, .length = length};
+        return 0;
+    }
+    length = num_min(length, size - guest);
+    if (image_map_chain(v->image, guest, length, UINT_MAX, out, e) < 0)
+        return -1;
+    return view_refine(v, out, e);
+}

@@ -1,0 +1,69 @@
+/*
+ * What the reading walks (compare, map) share: images opened on every rank, a map that is refined
+ * by the holes of the files below, the stop signal.
+ */
+#ifndef FLOW_WALK_H
+#define FLOW_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "image/image.h"
+#include "mpi/engine.h"
+
+#define WALK_IMAGES 2u
+
+/* One walk on one rank. The caller sets the first part. */
+struct walk {
+    unsigned n; /* images: 1 or 2 */
+    const char *name[WALK_IMAGES];
+    const json_t *spec[WALK_IMAGES]; /* borrowed */
+    const char *driver[WALK_IMAGES]; /* format by name, or NULL */
+    struct image_flags flags;        /* of all; driver is set from above */
+    uint64_t chunk;                  /* guest bytes of a unit: rank 0's counts, the others get it */
+
+    struct image *image[WALK_IMAGES];
+};
+
+/* Every rank calls it. Rank 0 opens first, so that an image that cannot be opened is reported once.
+ * The images are released by walk_close, also after a failure. */
+int walk_open(struct engine *g, struct walk *w, struct err *e);
+void walk_close(struct walk *w);
+
+/* A unit_job's tick: ends the run when a signal asked for it. */
+int walk_tick(void *ctx, struct err *e);
+
+/* "WHAT: Input/output error", as qemu-img has it: the text of errno `no` (or, without one, what the
+ * image said). What the image said goes into the hint. `said` is not e's own text. Returns -1. */
+int walk_fail(struct err *e, int no, const char *said, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- one thread's view of one image ---------------------------------------------------------- */
+
+struct view {
+    struct image *image; /* borrowed */
+    /* the last that the file below told of itself: [from, to) of `file` is all hole or all data */
+    struct file *file;
+    uint64_t from, to;
+    bool hole;
+};
+
+struct view view_of(struct image *image);
+
+/* image_map_chain, and DATA is all stored or all hole (file_hole). Behind the image's end all is
+ * ZERO. length > 0. */
+int view_map(struct view *v, uint64_t guest, uint64_t length, struct extent *out, struct err *e);
+
+/* Set file_hole of a DATA extent; it is shortened so that it is all of one kind. Scattered extents
+ * of one stretch of the file cost one question to the file. */
+int view_refine(struct view *v, struct extent *x, struct err *e);
+
+static inline bool walk_is_zero(const struct extent *x)
+{
+    return x->kind == EXTENT_HOLE || x->kind == EXTENT_ZERO || x->file_hole;
+}
+
+#endif
