@@ -1,0 +1,9 @@
+/* Create options that the file below an image takes, whatever the format. */
+#ifndef FORMATS_PROTOCOL_H
+#define FORMATS_PROTOCOL_H
+
+#include "formats/options.h"
+
+extern const struct option_def protocol_create_options[];
+
+#endif

@@ -1,0 +1,78 @@
+#include "cli/help.h"
+
+#include "cli/message.h"
+#include "cli/syntax.h"
+#include "cli/version.h"
+#include "cli/words.h"
+#include "formats/format.h"
+
+#define HELP_WIDTH  78
+#define HELP_COLUMN 28
+
+static void help_head(FILE *out, const struct command *const *all)
+{
+    version_print(out);
+    fprintf(out,
+            "usage: %s [standard options] command [command options]\n"
+            "Disk image utility for one machine or many\n"
+            "\n"
+            "    '-h', '--help'       display this help and exit\n"
+            "    '-V', '--version'    output version information and exit\n"
+            "    '-T', '--trace'      [[enable=]<pattern>][,events=<file>][,file=<file>]\n"
+            "                         specify tracing options\n"
+            "\n"
+            "Command syntax:\n",
+            message_program());
+    for (const struct command *const *c = all; *c; c++) {
+        fputs("  ", out);
+        syntax_print(out, *c);
+    }
+}
+
+static void help_words(FILE *out)
+{
+    fprintf(out, "\nCommand parameters:\n");
+    for (const struct word *w = word_all; w->name; w++) {
+        if (!w->help)
+            continue;
+        int n = fprintf(out, "  '%s' ", w->name);
+        syntax_wrap(out, w->help, (unsigned)n, 4, HELP_WIDTH);
+    }
+}
+
+static void help_row(FILE *out, const struct option_row *row)
+{
+    char shown[128];
+    FILE *text = fmemopen(shown, sizeof shown, "w");
+    if (!text)
+        return;
+    syntax_row(text, row);
+    fclose(text);
+    int n = fprintf(out, "  %s", shown);
+    if (n + 2 > HELP_COLUMN) {
+        fprintf(out, "\n");
+        n = 0;
+    }
+    fprintf(out, "%*s", HELP_COLUMN - n, "");
+    syntax_wrap(out, row->help, HELP_COLUMN, HELP_COLUMN, HELP_WIDTH);
+}
+
+static void help_options(FILE *out, const struct command *c)
+{
+    fprintf(out, "\nParameters to %s subcommand:\n", c->name);
+    for (const struct option_row *row = c->rows; !option_row_ends(row); row++)
+        if (row->take != TAKE_HELP)
+            help_row(out, row);
+}
+
+void help_print(FILE *out, const struct command *const *all)
+{
+    help_head(out, all);
+    help_words(out);
+    for (const struct command *const *c = all; *c; c++)
+        help_options(out, *c);
+    fprintf(out, "\nSupported formats:");
+    for (const struct format *const *f = format_all; *f; f++)
+        fprintf(out, " %s", (*f)->name);
+    putc('\n', out);
+}

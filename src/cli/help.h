@@ -1,0 +1,11 @@
+#ifndef CLI_HELP_H
+#define CLI_HELP_H
+
+#include <stdio.h>
+
+#include "cli/command.h"
+
+/* All of --help: version, usage, syntax lines, words, options of each subcommand, formats. */
+void help_print(FILE *out, const struct command *const *all);
+
+#endif

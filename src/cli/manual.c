@@ -1,0 +1,234 @@
+#include "cli/manual.h"
+
+#include <string.h>
+
+#include "cli/syntax.h"
+#include "cli/words.h"
+#include "formats/format.h"
+
+#ifndef BUILD_VERSION
+#define BUILD_VERSION "0"
+#endif
+
+/* ---- roff ------------------------------------------------------------------------------------ */
+
+/* Text as it is: no character of it is a request or an escape. */
+static void roff_text(FILE *out, const char *text)
+{
+    bool line_start = true;
+    for (; *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            fputs("\\&", out);
+        if (*text == '\\')
+            fputs("\\e", out);
+        else if (*text == '-')
+            fputs("\\-", out);
+        else
+            putc(*text, out);
+        line_start = *text == '\n';
+    }
+}
+
+/* Paragraphs with an empty line between. */
+static void roff_paragraphs(FILE *out, const char *text)
+{
+    while (*text) {
+        const char *end = strstr(text, "\n\n");
+        size_t n = end ? (size_t)(end - text) : strlen(text);
+        char line[2] = "";
+        fputs(".PP\n", out);
+        for (size_t i = 0; i < n; i++) {
+            line[0] = text[i];
+            roff_text(out, line);
+        }
+        putc('\n', out);
+        text += n + (end ? 2 : 0);
+    }
+}
+
+static void roff_sentence(FILE *out, const char *text)
+{
+    size_t n = strlen(text);
+    roff_text(out, text);
+    fputs(n && text[n - 1] == '.' ? "\n" : ".\n", out);
+}
+
+static void roff_item(FILE *out, const char *tag, const char *text)
+{
+    fputs(".TP\n.B ", out);
+    roff_text(out, tag);
+    putc('\n', out);
+    roff_sentence(out, text);
+}
+
+/* What `print` writes to a stream, as roff text. */
+static void roff_row_tag(FILE *out, const struct option_row *row)
+{
+    char tag[128] = "";
+    FILE *text = fmemopen(tag, sizeof tag, "w");
+    if (!text)
+        return;
+    syntax_row(text, row);
+    fclose(text);
+    fputs(".TP\n.B ", out);
+    roff_text(out, tag);
+    putc('\n', out);
+}
+
+/* ---- sections -------------------------------------------------------------------------------- */
+
+static const char description[] =
+    "mpi-img makes, converts, compares and inspects disk images. Its command line, its output and "
+    "its exit codes are those of qemu-img 6.2; installed under the name qemu-img it takes its "
+    "place.\n\n"
+    "Without more ado it works on all CPUs of the machine. Started by an MPI launcher (mpirun, "
+    "srun) the commands convert, compare and map share their work out among all ranks; every other "
+    "command is done by rank 0. Rank 0 alone prints, and all ranks end with the same exit code. "
+    "The "
+    "result is the same, byte for byte, whatever the number of threads and ranks.\n\n"
+    "Never change an image that a running virtual machine uses.";
+
+static const struct exit_status statuses_usual[] = {
+    {0, "Success"},
+    {1, "Failure; a message on standard error says why"},
+    {0},
+};
+
+static const char *const environment[][2] = {
+    {"MPI_IMG_SEED",
+     "A number that fixes all that is random in a new image (identifiers, times), for tests"},
+    {"OMPI_COMM_WORLD_SIZE, PMIX_RANK",
+     "Set by launchers: if one is there, MPI is started. Nothing of MPI is touched else"},
+    {"TZ", "The time zone in which info shows the dates of snapshots"},
+};
+
+static const char *const files[][2] = {
+    {"NAME.mpi-img-part",
+     "The unfinished output NAME of create and convert. It is removed after a failure; one that a "
+     "killed process has left is used again"},
+};
+
+static const char *const examples[][2] = {
+    {"mpi-img convert -O qcow2 disk.vmdk disk.qcow2", "Convert on all CPUs of this machine"},
+    {"mpirun -n 64 mpi-img convert -O qcow2 disk.vmdk disk.qcow2", "The same on many nodes"},
+    {"mpi-img convert -p -c -O qcow2 -o compression_type=zstd disk.raw disk.qcow2",
+     "Compress, with progress"},
+    {"mpi-img create -f qcow2 -b base.qcow2 -F qcow2 overlay.qcow2",
+     "A new image that holds what differs from another"},
+    {"mpi-img info --output=json disk.qcow2", "What an image is, for a program to read"},
+    {"mpi-img compare -f raw -F qcow2 disk.raw disk.qcow2 && echo same", "Check a conversion"},
+    {"mpi-img measure -O qcow2 disk.raw", "The space that a conversion will need"},
+};
+
+static void manual_head(FILE *out, const struct command *const *all)
+{
+    fprintf(out, ".\\\" Generated from the tables of options.\n"
+                 ".TH MPI\\-IMG 1 \"\" \"mpi\\-img " BUILD_VERSION "\" \"User Commands\"\n"
+                 ".SH NAME\nmpi\\-img \\- disk image utility for one machine or many\n"
+                 ".SH SYNOPSIS\n.nh\n.ad l\n"
+                 ".B mpi\\-img\n[standard options] command [command options]\n");
+    for (const struct command *const *c = all; *c; c++)
+        fprintf(out, ".br\n.B mpi\\-img %s\n[options] ...\n", (*c)->name);
+    fprintf(out, ".ad b\n.hy\n.SH DESCRIPTION\n");
+    roff_paragraphs(out, description);
+    fprintf(out, ".SH STANDARD OPTIONS\n");
+    roff_item(out, "-h, --help", "Show help and exit; also after a command");
+    roff_item(out, "-V, --version", "Show the version, and what the program was built with");
+    roff_item(out, "-T, --trace [[enable=]PATTERN][,events=FILE][,file=FILE]",
+              "Taken for compatibility");
+}
+
+static void manual_syntax(FILE *out, const struct command *c)
+{
+    char line[2048] = "";
+    FILE *text = fmemopen(line, sizeof line, "w");
+    if (!text)
+        return;
+    syntax_print(text, c);
+    fclose(text);
+    fprintf(out, ".nh\n.ad l\n.PP\nmpi\\-img ");
+    roff_text(out, line);
+    fprintf(out, ".ad b\n.hy\n");
+}
+
+static void manual_command(FILE *out, const struct command *c)
+{
+    fprintf(out, ".SS %s\n", c->name);
+    roff_sentence(out, c->summary);
+    manual_syntax(out, c);
+    roff_paragraphs(out, c->description);
+    for (const struct option_row *row = c->rows; !option_row_ends(row); row++) {
+        roff_row_tag(out, row);
+        roff_sentence(out, row->help);
+    }
+}
+
+static void manual_words(FILE *out)
+{
+    fprintf(out, ".SH PARAMETERS\n");
+    for (const struct word *w = word_all; w->name; w++)
+        if (w->help)
+            roff_item(out, w->name, w->help);
+}
+
+static void manual_format(FILE *out, const struct format *f)
+{
+    fprintf(out, ".SS %s\n", f->name);
+    if (!f->create_options) {
+        fprintf(out, "Images of this format can be read only.\n");
+        return;
+    }
+    for (const struct option_def *d = f->create_options; d->name; d++) {
+        char tag[128];
+        snprintf(tag, sizeof tag, "%s%s%s%s", d->name, d->def ? " (default " : "",
+                 d->def ? d->def : "", d->def ? ")" : "");
+        roff_item(out, tag, d->help);
+    }
+}
+
+static void manual_statuses(FILE *out, const struct exit_status *list)
+{
+    for (; list->meaning; list++) {
+        char tag[16];
+        snprintf(tag, sizeof tag, "%d", list->code);
+        roff_item(out, tag, list->meaning);
+    }
+}
+
+static void manual_exits(FILE *out, const struct command *const *all)
+{
+    fprintf(out, ".SH EXIT STATUS\n");
+    manual_statuses(out, statuses_usual);
+    for (; *all; all++) {
+        if (!(*all)->statuses)
+            continue;
+        fprintf(out, ".SS %s\n", (*all)->name);
+        manual_statuses(out, (*all)->statuses);
+    }
+}
+
+static void manual_list(FILE *out, const char *title, const char *const (*list)[2], size_t n)
+{
+    fprintf(out, ".SH %s\n", title);
+    for (size_t i = 0; i < n; i++)
+        roff_item(out, list[i][0], list[i][1]);
+}
+
+#define MANUAL_LIST(out, title, list) manual_list(out, title, list, sizeof list / sizeof list[0])
+
+void manual_print(FILE *out, const struct command *const *all)
+{
+    manual_head(out, all);
+    fprintf(out, ".SH COMMANDS\n");
+    for (const struct command *const *c = all; *c; c++)
+        manual_command(out, *c);
+    manual_words(out);
+    fprintf(out, ".SH FORMATS\nThe options of new images (\\-o), by format:\n");
+    for (const struct format *const *f = format_all; *f; f++)
+        manual_format(out, *f);
+    manual_exits(out, all);
+    MANUAL_LIST(out, "ENVIRONMENT", environment);
+    MANUAL_LIST(out, "FILES", files);
+    MANUAL_LIST(out, "EXAMPLES", examples);
+    fprintf(out, ".SH SEE ALSO\n.BR mpirun (1),\n.BR srun (1)\n");
+}

@@ -1,0 +1,94 @@
+#include "cmd/command.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/message.h"
+#include "cli/size.h"
+#include "formats/options.h"
+
+#define THREADS_MAX 4096
+
+const struct command *const command_all[] = {
+    &command_check, &command_compare, &command_convert, &command_create,
+    &command_info,  &command_map,     &command_measure, NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *const *c = command_all; *c; c++)
+        if (strcmp((*c)->name, name) == 0)
+            return *c;
+    return NULL;
+}
+
+int command_fail(const struct err *e)
+{
+    message_error(e);
+    return 1;
+}
+
+static int command_usage_error(struct err *e)
+{
+    message_usage(e);
+    return command_fail(e);
+}
+
+int command_misused(const char *text)
+{
+    struct err e = ERR_INIT;
+    err_set(&e, EINVAL, "%s", text);
+    return command_usage_error(&e);
+}
+
+int command_unexpected(const char *operand)
+{
+    struct err e = ERR_INIT;
+    err_set(&e, EINVAL, "Unexpected argument: %s", operand);
+    return command_usage_error(&e);
+}
+
+int args_take_threads(void *field, const char *value, struct err *e)
+{
+    return size_count(value, "number of threads", 1, THREADS_MAX, field, e);
+}
+
+int args_take_memory(void *field, const char *value, struct err *e)
+{
+    return size_operand(value, "memory size", field, e);
+}
+
+int args_take_engine(void *field, const char *value, struct err *e)
+{
+    (void)field;
+    if (strcmp(value, "serial") != 0 && strcmp(value, "threads") != 0 && strcmp(value, "mpi") != 0)
+        return err_set(e, EINVAL, "--engine expects 'serial', 'threads' or 'mpi', not '%s'", value);
+    return 0;
+}
+
+int args_check_list(void *field, const char *value, struct err *e)
+{
+    (void)field;
+    if (!options_list_ok(value))
+        return err_set(e, EINVAL, "Invalid option list: %s", value);
+    return 0;
+}
+
+int args_check_snapshot(void *field, const char *value, struct err *e)
+{
+    (void)field;
+    static const char *const keys[] = {"snapshot.id=", "snapshot.name=", NULL};
+    if (strncmp(value, "snapshot.", 9) != 0)
+        return 0;
+    for (const char *at = value; at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
+        bool known = false;
+        for (const char *const *k = keys; *k; k++)
+            known |= strncmp(at, *k, strlen(*k)) == 0;
+        if (!known)
+            return err_set(e, EINVAL,
+                           "Invalid parameter '%.*s'\nFailed in parsing snapshot param '%s'",
+                           (int)strcspn(at, "=,"), at, value);
+    }
+    return 0;
+}

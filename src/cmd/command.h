@@ -1,0 +1,59 @@
+/* The subcommands, and what they have in common. */
+#ifndef CMD_COMMAND_H
+#define CMD_COMMAND_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "cli/command.h"
+#include "mpi/engine.h"
+
+extern const struct command *const command_all[]; /* NULL-terminated, in the order of the help */
+const struct command *command_find(const char *name);
+
+extern const struct command command_check, command_compare, command_convert, command_create,
+    command_info, command_map, command_measure;
+
+/* How a parallel subcommand is to use the machine: the first member of its arguments. */
+struct engine_args {
+    const char *engine; /* --engine */
+    uint64_t threads;   /* --threads, 0 = all CPUs */
+    uint64_t memory;    /* --memory, 0 = the flow's default */
+};
+
+/* ---- common words ---------------------------------------------------------------------------- */
+
+/* Print the error and return 1. */
+int command_fail(const struct err *e);
+/* The same with the line that follows usage errors. */
+int command_misused(const char *text);
+int command_unexpected(const char *operand);
+
+int args_take_threads(void *field, const char *value, struct err *e);
+int args_take_memory(void *field, const char *value, struct err *e);
+int args_take_engine(void *field, const char *value, struct err *e);
+/* -o: is it a legal list? */
+int args_check_list(void *field, const char *value, struct err *e);
+/* -l: a snapshot's id or name, or snapshot.id=..,snapshot.name=.. */
+int args_check_snapshot(void *field, const char *value, struct err *e);
+
+#define ROWS_ENGINE(type)                                                                          \
+    {.name = "engine",                                                                             \
+     .metavar = "engine",                                                                          \
+     .take = TAKE_TEXT,                                                                            \
+     .call = args_take_engine,                                                                     \
+     .offset = offsetof(type, engine.engine),                                                      \
+     .help = "Work on serial, threads (default) or mpi (default under an MPI launcher)"},          \
+        {.name = "threads",                                                                        \
+         .metavar = "n",                                                                           \
+         .take = TAKE_VALUE,                                                                       \
+         .call = args_take_threads,                                                                \
+         .offset = offsetof(type, engine.threads),                                                 \
+         .help = "Worker threads of each process (default: the CPUs it may use)"},                 \
+    {                                                                                              \
+        .name = "memory", .metavar = "memory", .take = TAKE_VALUE, .call = args_take_memory,       \
+        .offset = offsetof(type, engine.memory),                                                   \
+        .help = "Bytes that each process may take for its work (default 256M)"                     \
+    }
+
+#endif

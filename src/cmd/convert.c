@@ -1,0 +1,246 @@
+/* convert: one image, or several joined, into a new format. */
+#include "cmd/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/message.h"
+#include "cmd/object.h"
+#include "cli/progress.h"
+#include "cli/size.h"
+#include "cmd/convert_args.h"
+#include "cmd/open.h"
+#include "cmd/target.h"
+#include "flow/convert.h"
+
+#define CONVERT_PROGRESS_STEP 1
+
+/* ---- the target's format and options --------------------------------------------------------- */
+
+static int convert_check_compress(const struct format *format, const struct options *o,
+                                  struct err *e)
+{
+    const char *preallocation = options_str(o, "preallocation", "off");
+    if (!format->supports_compression)
+        return err_set(e, ENOTSUP, "Compression not supported for this file format");
+    if (options_bool(o, "encryption", false) || options_str(o, "encrypt.format", NULL))
+        return err_set(e, ENOTSUP, "Compression and encryption not supported at the same time");
+    if (strcmp(preallocation, "off") != 0)
+        return err_set(e, ENOTSUP, "Compression and preallocation not supported at the same time");
+    return 0;
+}
+
+/* A backing file must come with its format, and there is no telling what it would mean for joined
+ * sources. */
+static int convert_check_backing(const struct options *o, unsigned n_sources, struct err *e)
+{
+    const char *backing = options_str(o, "backing_file", NULL);
+    if (!backing)
+        return 0;
+    if (n_sources > 1)
+        return err_set(e, EINVAL,
+                       "Having a backing file for the target makes no sense when concatenating "
+                       "multiple input images");
+    if (!options_str(o, "backing_fmt", NULL))
+        return err_set(e, EINVAL, "Use of backing file requires explicit backing format");
+    return 0;
+}
+
+/* With -n there are no options: the image is there. */
+static int convert_plan_target(const struct convert_args *a, unsigned n_sources,
+                               struct options **out, struct err *e)
+{
+    AUTO(options_cleanup) struct options *o = NULL;
+    if (a->no_create)
+        return 0;
+    const struct format *format = target_format_creatable(convert_target_format(a), e);
+    if (!format || target_options(format, &a->options, &o, e) ||
+        target_backing(format, o, a->backing, a->backing_format, e) ||
+        convert_check_backing(o, n_sources, e) ||
+        (a->compress && convert_check_compress(format, o, e)))
+        return -1;
+    *out = MEM_TAKE(o);
+    return 0;
+}
+
+/* ---- sources and target by name -------------------------------------------------------------- */
+
+struct convert_names {
+    struct convert_source *sources;
+    unsigned n;
+    json_t *target;
+};
+
+static void convert_names_release(struct convert_names *n)
+{
+    for (unsigned i = 0; i < n->n; i++)
+        json_decref(n->sources[i].spec);
+    free(n->sources);
+    json_decref(n->target);
+}
+
+static json_t *convert_target_spec(const struct convert_args *a, const char *name, struct err *e)
+{
+    const struct image_args target = {.image_opts = a->target_image_opts,
+                                      .format = a->target_image_opts ? a->target_format : NULL};
+    return open_spec(&target, name, e);
+}
+
+static int convert_names_fill(struct convert_names *n, const struct convert_args *a,
+                              const struct operands *names, struct err *e)
+{
+    unsigned n_sources = (unsigned)names->n - 1;
+    n->sources = mem_new(n_sources, sizeof *n->sources, e);
+    if (!n->sources)
+        return -1;
+    for (; n->n < n_sources; n->n++) {
+        struct convert_source *s = &n->sources[n->n];
+        s->name = names->text[n->n];
+        s->spec = open_spec(&a->image, s->name, e);
+        if (!s->spec)
+            return -1;
+    }
+    n->target = convert_target_spec(a, names->text[names->n - 1], e);
+    return n->target ? 0 : -1;
+}
+
+/* ---- the run --------------------------------------------------------------------------------- */
+
+static void convert_warn(void *ctx, const char *text)
+{
+    (void)ctx;
+    message_warning(text);
+}
+
+static int convert_caches(const struct convert_args *a, struct convert_options *o, struct err *e)
+{
+    if (open_cache(a->source_cache, "Invalid source cache option", &o->source_cache, e))
+        return -1;
+    return open_cache(a->target_cache, "Invalid cache option", &o->target_cache, e);
+}
+
+static struct convert_options convert_flow_options(const struct convert_args *a,
+                                                   const struct convert_names *n)
+{
+    return (struct convert_options){
+        .sources = n->sources,
+        .n_sources = n->n,
+        .source_driver = a->image.format,
+        .force_share = a->image.force_share,
+        .snapshot = a->snapshot,
+        .target_spec = n->target,
+        .target_driver = a->target_image_opts ? NULL : convert_target_format(a),
+        .no_create = a->no_create,
+        .target_is_zero = a->target_is_zero,
+        .compress = a->compress,
+        .level = (int)a->level,
+        .sparse_size = a->sparse.size,
+        .copy_offload = a->copy_offload,
+        .salvage = a->salvage,
+        .quiet = a->quiet,
+        .bitmaps = a->bitmaps,
+        .skip_broken_bitmaps = a->skip_broken_bitmaps,
+        .rate_limit = a->rate_limit,
+        .memory = a->engine.memory,
+    };
+}
+
+static void convert_tell_removed(const char *name, struct err *e)
+{
+    char hint[ERR_HINT_MAX];
+    memcpy(hint, e->hint, sizeof hint);
+    err_hint(e, "%s%sThe unfinished output '%s' was removed.", hint, hint[0] ? "\n" : "", name);
+}
+
+static int convert_flow(struct command_run *r, const struct convert_options *o,
+                        struct progress_line *line, struct err *e)
+{
+    struct convert_report report = {
+        .progress = progress_line_watch(line), .exact = line->shown, .warn = convert_warn};
+    if (convert_run(r->engine, o, &report, e) == 0)
+        return 0;
+    if (report.removed[0])
+        convert_tell_removed(report.removed, e);
+    return -1;
+}
+
+static int convert_images(struct command_run *r, struct secrets *secrets,
+                          struct progress_line *line, struct err *e)
+{
+    const struct convert_args *a = r->args;
+    AUTO(options_cleanup) struct options *options = NULL;
+    AUTO(convert_names_release) struct convert_names names = {0};
+    int status = convert_names_fill(&names, a, &r->operands, e);
+    struct convert_options o = convert_flow_options(a, &names);
+    if (!status)
+        status = convert_plan_target(a, names.n, &options, e);
+    if (!status)
+        status = convert_caches(a, &o, e);
+    /* every rank has the same command line, but not every rank the same files */
+    if (engine_agree(r->engine, status, e))
+        return -1;
+    o.target = r->operands.text[r->operands.n - 1];
+    o.options = options;
+    o.secrets = secrets;
+    o.backing_in_target = a->backing || options_str(options, "backing_file", NULL);
+    return convert_flow(r, &o, line, e);
+}
+
+static int convert_shown(struct command_run *r, struct secrets *secrets)
+{
+    const struct convert_args *a = r->args;
+    struct err e = ERR_INIT;
+    struct progress_line line;
+    progress_line_init(&line, a->progress, a->quiet, CONVERT_PROGRESS_STEP);
+    if (line.shown)
+        progress_line_update(&line, 0);
+    int status = convert_images(r, secrets, &line, &e);
+    if (line.shown && !status)
+        progress_line_update(&line, 100);
+    if (status)
+        command_fail(&e);
+    progress_line_end(&line);
+    return status ? 1 : 0;
+}
+
+static int convert_main(struct command_run *r)
+{
+    const struct convert_args *a = r->args;
+    struct err e = ERR_INIT;
+    AUTO(object_cleanup) struct secrets *secrets = NULL;
+    enum object_outcome objects = object_load(&a->image.objects, &secrets, &e);
+    if (objects == OBJECT_HELPED)
+        return 0;
+    if (objects == OBJECT_BAD || convert_args_check(a, &e))
+        return command_fail(&e);
+    if (target_wants_help(&a->options))
+        return target_help(convert_target_format(a), r->operands.n > 0, &e) ? command_fail(&e) : 0;
+    if (r->operands.n < 2)
+        err_set(&e, EINVAL, "Must specify image file name");
+    else if (r->operands.n > 2 && a->snapshot)
+        err_set(&e, EINVAL, "No support for concatenating multiple snapshot");
+    else
+        return convert_shown(r, secrets);
+    return command_fail(&e);
+}
+
+const struct command command_convert = {
+    .name = "convert",
+    .summary = "Convert an image to another format",
+    .operands = "filename [filename2 [...]] output_filename",
+    .description =
+        "Several sources are joined in their order. Work is shared out among all threads of all "
+        "ranks; the bytes that are written do not depend on their number.\n\n"
+        "The new image grows under a temporary name in the folder of the output and gets its name "
+        "when it is complete and on storage. After a failure the unfinished file is removed and "
+        "what stood under the name stays. Only with -t unsafe the file is not synced.\n\n"
+        "With -B, or -o backing_file=, what the topmost image of the source does not hold is left "
+        "to the backing image, which must have the same content as that of the source.",
+    .rows = convert_rows,
+    .args_size = sizeof(struct convert_args),
+    .defaults = convert_defaults,
+    .parallel = true,
+    .run = convert_main,
+};

@@ -1,0 +1,172 @@
+#include "cmd/convert_args.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/num.h"
+#include "cli/size.h"
+
+#define SPARSE_DEFAULT (4 * KIB)
+#define SPARSE_MAX     (16 * MIB)
+#define SECTOR         512
+#define COROUTINES_MAX 16
+#define LEVEL_MAX      22 /* zstd's; zlib ends at 9 */
+
+void convert_defaults(void *args)
+{
+    ((struct convert_args *)args)->sparse.size = SPARSE_DEFAULT;
+}
+
+const char *convert_target_format(const struct convert_args *a)
+{
+    return a->target_format ? a->target_format : "raw";
+}
+
+static int convert_take_sparse(void *field, const char *value, struct err *e)
+{
+    struct sparse_arg *sparse = field;
+    sparse->given = true;
+    if (size_operand(value, "buffer size for sparse output", &sparse->size, e))
+        return -1;
+    if (sparse->size % SECTOR || sparse->size > SPARSE_MAX)
+        return err_set(e, EINVAL,
+                       "Invalid buffer size for sparse output specified. Valid sizes are multiples "
+                       "of %d up to %" PRIu64 ". Select 0 to disable sparse detection (fully "
+                       "allocates output).",
+                       SECTOR, SPARSE_MAX);
+    return 0;
+}
+
+static int convert_take_rate(void *field, const char *value, struct err *e)
+{
+    return size_operand(value, "rate limit", field, e);
+}
+
+static int convert_take_parallel(void *field, const char *value, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    if (size_count(value, "number of coroutines", 1, COROUTINES_MAX, field, &ignored))
+        return err_set(e, EINVAL,
+                       "Invalid number of coroutines. Allowed number of coroutines is between 1 "
+                       "and %d",
+                       COROUTINES_MAX);
+    return 0;
+}
+
+static int convert_take_level(void *field, const char *value, struct err *e)
+{
+    return size_count(value, "compression level", 1, LEVEL_MAX, field, e);
+}
+
+int convert_args_check(const struct convert_args *a, struct err *e)
+{
+    const struct {
+        bool wrong;
+        const char *text;
+    } rules[] = {
+        {a->target_image_opts && !a->no_create, "--target-image-opts requires use of -n flag"},
+        {a->skip_broken_bitmaps && !a->bitmaps, "Use of --skip-broken-bitmaps requires --bitmaps"},
+        {a->copy_offload && a->compress, "Cannot enable copy offloading when -c is used"},
+        {a->copy_offload && a->sparse.given, "Cannot enable copy offloading when -S is used"},
+        {a->copy_offload && a->salvage, "Cannot use copy offloading in salvaging mode"},
+        {a->target_is_zero && !a->no_create, "--target-is-zero requires use of -n flag"},
+        {a->target_is_zero && a->backing,
+         "Cannot use --target-is-zero when the destination image has a backing file"},
+        {a->no_create && a->options.n, "-o has no effect when skipping image creation"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        if (rules[i].wrong)
+            return err_set(e, EINVAL, "%s", rules[i].text);
+    return 0;
+}
+
+#define ROW_CONVERT_VALUE(l, n, meta, field, function, text)                                       \
+    {                                                                                              \
+        .letter = (l), .name = (n), .metavar = (meta), .take = TAKE_VALUE, .call = (function),     \
+        .offset = offsetof(struct convert_args, field), .help = (text)                             \
+    }
+
+const struct option_row convert_rows[] = {
+    ROW_HELP,
+    ROW_OBJECT(struct convert_args, image.objects),
+    ROW_IMAGE_OPTS(struct convert_args, image.image_opts),
+    ROW_FLAG(0, "target-image-opts", struct convert_args, target_image_opts,
+             "Take the output file name as a key=value list; needs -n, not with -O"),
+    ROW_FLAG(0, "target-is-zero", struct convert_args, target_is_zero,
+             "With -n: the output is known to read as zeros"),
+    {.name = "bitmaps",
+     .take = TAKE_FLAG,
+     .offset = offsetof(struct convert_args, bitmaps),
+     .syntax = "[--bitmaps [--skip-broken-bitmaps]]",
+     .help = "Copy the persistent bitmaps of the topmost source image too"},
+    {.name = "skip-broken-bitmaps",
+     .take = TAKE_FLAG,
+     .offset = offsetof(struct convert_args, skip_broken_bitmaps),
+     .syntax = "",
+     .help = "Leave out bitmaps that are inconsistent"},
+    ROW_FORCE_SHARE(struct convert_args, image.force_share),
+    ROW_FLAG('C', "copy-range-offloading", struct convert_args, copy_offload,
+             "Let the storage copy the data where it can (reflinks)"),
+    ROW_FLAG('c', "compress", struct convert_args, compress, "Compress (qcow, qcow2 and vmdk)"),
+    ROW_FLAG('p', "progress", struct convert_args, progress, "Show progress"),
+    ROW_QUIET(struct convert_args, quiet),
+    ROW_FLAG('n', "no-create", struct convert_args, no_create,
+             "Write into the output that is there; do not create it"),
+    ROW_TEXT('f', "source-format", "fmt", struct convert_args, image.format,
+             "Format of the sources"),
+    ROW_TEXT('t', "target-cache", "cache", struct convert_args, target_cache,
+             "Cache mode to write the output with"),
+    ROW_TEXT('T', "source-cache", "src_cache", struct convert_args, source_cache,
+             "Cache mode to read the sources with"),
+    ROW_TEXT('O', "target-format", "output_fmt", struct convert_args, target_format,
+             "Format of the output (default raw)"),
+    {.letter = 'B',
+     .metavar = "backing_file",
+     .take = TAKE_TEXT,
+     .offset = offsetof(struct convert_args, backing),
+     .syntax = "[-B backing_file [-F backing_fmt]]",
+     .help = "Backing image of the output"},
+    {.letter = 'b',
+     .name = "backing",
+     .metavar = "backing_file",
+     .take = TAKE_TEXT,
+     .offset = offsetof(struct convert_args, backing),
+     .syntax = "",
+     .help = "The same as -B"},
+    {.letter = 'F',
+     .name = "backing-format",
+     .metavar = "backing_fmt",
+     .take = TAKE_TEXT,
+     .offset = offsetof(struct convert_args, backing_format),
+     .syntax = "",
+     .help = "Format of the backing image; needed with -B"},
+    {.letter = 'o',
+     .name = "target-format-options",
+     .metavar = "options",
+     .take = TAKE_LIST,
+     .call = args_check_list,
+     .offset = offsetof(struct convert_args, options),
+     .help = "Options of the output; -o help lists those of the format"},
+    {.letter = 'l',
+     .name = "snapshot",
+     .metavar = "snapshot_param",
+     .take = TAKE_TEXT,
+     .call = args_check_snapshot,
+     .offset = offsetof(struct convert_args, snapshot),
+     .help = "Convert this internal snapshot of the source"},
+    ROW_CONVERT_VALUE('S', "sparse-size", "sparse_size", sparse, convert_take_sparse,
+                      "Runs of zeros of at least this size become holes (default 4k); 0 writes "
+                      "everything, so that the output is fully allocated"),
+    ROW_CONVERT_VALUE('r', "rate-limit", "rate_limit", rate_limit, convert_take_rate,
+                      "Bytes to write a second at most, by all ranks together"),
+    ROW_CONVERT_VALUE('m', "parallel", "num_coroutines", engine.threads, convert_take_parallel,
+                      "Worker threads of each process, 1 to 16; see --threads for more"),
+    ROW_FLAG('W', "oob-writes", struct convert_args, out_of_order,
+             "Taken and ignored: order costs nothing here"),
+    ROW_FLAG(0, "salvage", struct convert_args, salvage,
+             "What cannot be read becomes zeros; each place is told unless -q"),
+    ROW_CONVERT_VALUE(0, "compression-level", "level", level, convert_take_level,
+                      "With -c: 1 (fast) to 9 for zlib, to 22 for zstd"),
+    ROWS_ENGINE(struct convert_args),
+    {0},
+};

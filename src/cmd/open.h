@@ -1,0 +1,36 @@
+/* From the options that say which image to open, and how, to an open image. */
+#ifndef CMD_OPEN_H
+#define CMD_OPEN_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "cli/option.h"
+#include "image/image.h"
+
+struct image_args {
+    const char *format; /* -f */
+    bool image_opts;
+    bool force_share; /* -U */
+    struct text_list objects;
+};
+
+static inline void json_cleanup(json_t **v)
+{
+    json_decref(*v);
+}
+
+/* What the operand `name` stands for: a file name, or with --image-opts a list of options. New
+ * reference; NULL with the error set. */
+json_t *open_spec(const struct image_args *a, const char *name, struct err *e);
+
+/* Open the image that `name` stands for. What `flags` says of -f and -U is taken from `a`. */
+int open_image(const struct image_args *a, const char *name, struct image_flags flags,
+               struct image **out, struct err *e);
+
+/* -t, -T: text NULL leaves *out as it is. `what` begins the message ("Invalid cache option"). */
+int open_cache(const char *text, const char *what, struct file_cache *out, struct err *e);
+
+#endif

@@ -1,0 +1,122 @@
+#include "cmd/target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/protocol.h"
+
+const struct format *target_format(const char *name, struct err *e)
+{
+    const struct format *format = format_find(name);
+    if (!format)
+        err_set(e, EINVAL, "Unknown file format '%s'", name);
+    return format;
+}
+
+const struct format *target_format_creatable(const char *name, struct err *e)
+{
+    const struct format *format = target_format(name, e);
+    if (format && !format->create_options) {
+        err_set(e, ENOTSUP, "Format driver '%s' does not support image creation", name);
+        return NULL;
+    }
+    return format;
+}
+
+int target_options(const struct format *format, const struct text_list *lists, struct options **out,
+                   struct err *e)
+{
+    static const struct option_def none[] = {{0}};
+    const struct option_def *tables[] = {format->create_options ? format->create_options : none,
+                                         protocol_create_options, NULL};
+    AUTO_FREE char *text = text_list_join(lists, e);
+    AUTO(options_cleanup) struct options *o = text ? options_new(tables, e) : NULL;
+    if (!o || options_parse(o, text, NULL, e))
+        return -1;
+    *out = MEM_TAKE(o);
+    return 0;
+}
+
+int target_backing(const struct format *format, struct options *o, const char *backing,
+                   const char *backing_format, struct err *e)
+{
+    if ((backing || backing_format) && !format->supports_backing)
+        return err_set(e, ENOTSUP, "Backing file %snot supported for file format '%s'",
+                       backing ? "" : "format ", format->name);
+    if (backing && options_set(o, "backing_file", backing, e))
+        return -1;
+    return backing_format ? options_set(o, "backing_fmt", backing_format, e) : 0;
+}
+
+/* ---- help ------------------------------------------------------------------------------------ */
+
+#define HELP_MAX 64 /* options of one format and its protocol */
+
+struct help_list {
+    const struct option_def *def[HELP_MAX];
+    size_t n;
+};
+
+static bool help_list_has(const struct help_list *l, const char *name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->def[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Kept sorted by name. */
+static void help_list_add(struct help_list *l, const struct option_def *table)
+{
+    for (; table->name && l->n < HELP_MAX; table++) {
+        if (help_list_has(l, table->name))
+            continue;
+        size_t i = l->n++;
+        for (; i && strcmp(l->def[i - 1]->name, table->name) > 0; i--)
+            l->def[i] = l->def[i - 1];
+        l->def[i] = table;
+    }
+}
+
+static void help_list_print(const struct help_list *l)
+{
+    static const char *const types[] = {[OPTION_STR] = "<str>",
+                                        [OPTION_SIZE] = "<size>",
+                                        [OPTION_NUM] = "<num>",
+                                        [OPTION_BOOL] = "<bool (on/off)>"};
+    for (size_t i = 0; i < l->n; i++) {
+        const char *type = types[l->def[i]->type];
+        int n = printf("  %s=%s", l->def[i]->name, type);
+        printf("%*s - %s\n", n < 24 ? 24 - n : 0, "", l->def[i]->help);
+    }
+}
+
+bool target_wants_help(const struct text_list *lists)
+{
+    for (size_t i = 0; i < lists->n; i++)
+        if (options_want_help(lists->item[i]))
+            return true;
+    return false;
+}
+
+int target_help(const char *format_name, bool named, struct err *e)
+{
+    const struct format *format = target_format_creatable(format_name, e);
+    struct help_list list = {0};
+    if (!format)
+        return -1;
+    help_list_add(&list, format->create_options);
+    if (named)
+        help_list_add(&list, protocol_create_options);
+    if (named)
+        printf("Supported options:\n");
+    else
+        printf("Supported %s options:\n", format->name);
+    help_list_print(&list);
+    if (!named)
+        printf("\nThe protocol level may support further options.\n"
+               "Specify the target filename to include those options.\n");
+    return 0;
+}
