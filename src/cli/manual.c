@@ -81,7 +81,7 @@ static const char description[] =
     "mpi-img makes, converts, compares and inspects disk images. Its command line, its output and "
     "its exit codes are those of qemu-img 6.2; installed under the name qemu-img it takes its "
     "place.\n\n"
-    "Without more ado it works on all CPUs of the machine. Started by an MPI launcher (mpirun, "
+    "By default it works on all CPUs of the machine. Started by an MPI launcher (mpirun, "
     "srun) the commands convert, compare and map share their work out among all ranks; every other "
     "command is done by rank 0. Rank 0 alone prints, and all ranks end with the same exit code. "
     "The "

@@ -205,7 +205,7 @@ static int check_main(struct command_run *r)
 {
     const struct check_args *a = r->args;
     struct err e = ERR_INIT;
-    AUTO(object_cleanup) struct secrets *secrets = NULL;
+    AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     enum object_outcome objects = object_load(&a->image.objects, &secrets, &e);
     if (objects == OBJECT_HELPED)
         return 0;
@@ -235,12 +235,7 @@ static const struct option_row check_rows[] = {
     ROW_TEXT('T', "source-cache", "src_cache", struct check_args, cache,
              "Cache mode to read the image with"),
     ROW_FORCE_SHARE(struct check_args, image.force_share),
-    {.name = "memory",
-     .metavar = "memory",
-     .take = TAKE_VALUE,
-     .call = args_take_memory,
-     .offset = offsetof(struct check_args, memory),
-     .help = "Bytes that the check may take for its work (default 256M)"},
+    ROW_MEMORY(struct check_args, memory),
     {0},
 };
 

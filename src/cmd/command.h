@@ -43,17 +43,17 @@ int args_check_snapshot(void *field, const char *value, struct err *e);
      .take = TAKE_TEXT,                                                                            \
      .call = args_take_engine,                                                                     \
      .offset = offsetof(type, engine.engine),                                                      \
-     .help = "Work on serial, threads (default) or mpi (default under an MPI launcher)"},          \
-        {.name = "threads",                                                                        \
-         .metavar = "n",                                                                           \
-         .take = TAKE_VALUE,                                                                       \
-         .call = args_take_threads,                                                                \
-         .offset = offsetof(type, engine.threads),                                                 \
-         .help = "Worker threads of each process (default: the CPUs it may use)"},                 \
+     .help = "How to work: serial, threads (default), or mpi (default under an MPI launcher)"},    \
     {                                                                                              \
-        .name = "memory", .metavar = "memory", .take = TAKE_VALUE, .call = args_take_memory,       \
-        .offset = offsetof(type, engine.memory),                                                   \
-        .help = "Bytes that each process may take for its work (default 256M)"                     \
+        .name = "threads", .metavar = "n", .take = TAKE_VALUE, .call = args_take_threads,          \
+        .offset = offsetof(type, engine.threads),                                                  \
+        .help = "Worker threads of each process (default: the CPUs it may use)"                    \
+    }
+#define ROW_MEMORY(type, field)                                                                    \
+    {                                                                                              \
+        .name = "memory", .metavar = "size", .take = TAKE_VALUE, .call = args_take_memory,         \
+        .offset = offsetof(type, field),                                                           \
+        .help = "Memory that each process may take for its work (default 256M)"                    \
     }
 
 #endif

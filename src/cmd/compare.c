@@ -90,7 +90,7 @@ static int compare_main(struct command_run *r)
 {
     const struct compare_args *a = r->args;
     struct err e = ERR_INIT;
-    AUTO(object_cleanup) struct secrets *secrets = NULL;
+    AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     enum object_outcome objects = object_load(&a->image.objects, &secrets, &e);
     if (objects == OBJECT_HELPED)
         return 0;
@@ -130,6 +130,7 @@ static const struct option_row compare_rows[] = {
              "Images of different size or allocation differ"),
     ROW_FORCE_SHARE(struct compare_args, image.force_share),
     ROWS_ENGINE(struct compare_args),
+    ROW_MEMORY(struct compare_args, engine.memory),
     {0},
 };
 

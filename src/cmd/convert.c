@@ -209,7 +209,7 @@ static int convert_main(struct command_run *r)
 {
     const struct convert_args *a = r->args;
     struct err e = ERR_INIT;
-    AUTO(object_cleanup) struct secrets *secrets = NULL;
+    AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     enum object_outcome objects = object_load(&a->image.objects, &secrets, &e);
     if (objects == OBJECT_HELPED)
         return 0;

@@ -168,5 +168,6 @@ const struct option_row convert_rows[] = {
     ROW_CONVERT_VALUE(0, "compression-level", "level", level, convert_take_level,
                       "With -c: 1 (fast) to 9 for zlib, to 22 for zstd"),
     ROWS_ENGINE(struct convert_args),
+    ROW_MEMORY(struct convert_args, engine.memory),
     {0},
 };

@@ -148,7 +148,7 @@ static int create_main(struct command_run *r)
     const struct operands *names = &r->operands;
     struct err e = ERR_INIT;
     uint64_t size = SIZE_NOT_GIVEN;
-    AUTO(object_cleanup) struct secrets *secrets = NULL;
+    AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     enum object_outcome objects = object_load(&a->objects, &secrets, &e);
     if (objects == OBJECT_HELPED)
         return 0;

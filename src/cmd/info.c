@@ -185,7 +185,7 @@ static int info_main(struct command_run *r)
 {
     const struct info_args *a = r->args;
     struct err e = ERR_INIT;
-    AUTO(object_cleanup) struct secrets *secrets = NULL;
+    AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     bool json;
     enum object_outcome objects = object_load(&a->image.objects, &secrets, &e);
     if (objects == OBJECT_HELPED)

@@ -1,17 +1,24 @@
 #include "cmd/object.h"
 
-#include <errno.h>
+#include <stdio.h>
+
+#include "base/mem.h"
 
 enum object_outcome object_load(const struct text_list *texts, struct secrets **out, struct err *e)
 {
-    *out = 0;
-    if (texts->n == 0)
-        return OBJECT_OK;
-    err_set(e, ENOTSUP, "Objects are not supported");
-    return OBJECT_BAD;
-}
-
-void object_cleanup(struct secrets **s)
-{
-    (void)s;
+    AUTO(secrets_cleanup) struct secrets *s = texts->n ? secrets_new(e) : NULL;
+    const char *answer;
+    *out = NULL;
+    if (texts->n && !s)
+        return OBJECT_BAD;
+    for (size_t i = 0; i < texts->n; i++) {
+        if (secrets_help(texts->item[i], &answer)) {
+            fputs(answer, stdout);
+            return OBJECT_HELPED;
+        }
+        if (secrets_add(s, texts->item[i], e))
+            return OBJECT_BAD;
+    }
+    *out = MEM_TAKE(s);
+    return OBJECT_OK;
 }
