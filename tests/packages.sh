@@ -1,0 +1,32 @@
+# Sourced by the scripts that must work on a bare Debian: installs only what is not there, so it
+# takes no time and no network once all is there. POSIX sh.
+BUILD_PACKAGES='cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmpi-bin zlib1g-dev
+    libzstd-dev libaio-dev libjansson-dev libdeflate-dev libisal-dev'
+TEST_PACKAGES='libcmocka-dev qemu-utils 7zip perl e2fsprogs xfsprogs btrfs-progs libnbd-bin jq
+    procps mount'
+CHECK_PACKAGES='clang clang-format'
+
+# packages_missing NAME...: those that dpkg does not list as installed.
+packages_missing() {
+    for package; do
+        case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
+        installed) ;;
+        *) printf '%s ' "$package" ;;
+        esac
+    done
+}
+
+packages_install() {
+    command -v dpkg-query >/dev/null || return 0 # no Debian: cmake says what it misses
+    missing=$(packages_missing "$@")
+    [ -n "$missing" ] || return 0
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo='sudo -n'
+    echo "installing: $missing"
+    # shellcheck disable=SC2086  # a list of words
+    if ! $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq update ||
+        ! $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+            install $missing >/dev/null; then
+        echo "could not install these; going on with what is there" >&2
+    fi
+}

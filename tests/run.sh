@@ -1,0 +1,19 @@
+#!/bin/sh
+# sh tests/run.sh          install what is missing, build, run all tests
+# sh tests/run.sh NAME...  only the tests whose name contains one of these
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/tests/packages.sh"
+
+packages_install $BUILD_PACKAGES $TEST_PACKAGES
+cmake -G Ninja -S "$top" -B "$top/build"
+cmake --build "$top/build"
+
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+wanted=
+for name; do
+    quoted=$(printf '%s' "$name" | sed 's/[][\.*^$+?(){}|]/\\&/g')
+    wanted=${wanted:+$wanted|}$quoted
+done
+cd "$top/build"
+exec ctest --output-on-failure --no-tests=error -j "$(nproc)" ${wanted:+-R "$wanted"}
