@@ -144,4 +144,14 @@ struct writer_ops {
                 size_t *len, struct err *e);
 };
 
+/* Open a format's writer: what everybody calls instead of ops->open. */
+static inline int writer_open(const struct writer_ops *ops, const struct writer_params *p,
+                              struct writer **out, struct err *e)
+{
+    if (ops->open(p, out, e) < 0)
+        return -1;
+    (*out)->ops = ops;
+    return 0;
+}
+
 #endif

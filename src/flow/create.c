@@ -74,8 +74,8 @@ static int create(const struct create_options *o, struct creation *c, struct err
     if (target_draw(p.random, &p.time, e) < 0 || output_begin(o->path, &fo, &c->output, e) < 0)
         return -1;
     p.file = output_file(c->output);
-    if (pages_new(p.file, &c->pages, e) < 0 || o->format->writer->open(&p, &c->writer, e) < 0 ||
-        write_image(c, &p, e) < 0)
+    if (pages_new(p.file, &c->pages, e) < 0 ||
+        writer_open(o->format->writer, &p, &c->writer, e) < 0 || write_image(c, &p, e) < 0)
         return -1;
     c->writer->ops->free(c->writer);
     c->writer = NULL;

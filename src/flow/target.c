@@ -73,7 +73,7 @@ static int open_writer(const struct convert_options *o, const struct target_plan
         .time = plan->time,
     };
     memcpy(p.random, plan->random, sizeof p.random);
-    if (t->format->writer->open(&p, &t->writer, e) < 0)
+    if (writer_open(t->format->writer, &p, &t->writer, e) < 0)
         return -1;
     t->data = t->writer->data_file;
     t->chunk_size = t->writer->chunk_size;
