@@ -152,23 +152,20 @@ static bool is_mounted(const char *path)
 }
 #endif
 
-static int begin_in_place(struct output *o, const char *path, const struct file_options *opt,
-                          struct err *e)
+static int begin_in_place(struct output *o, const char *path, struct err *e)
 {
     free(o->temp);
     free(o->final);
     file_cleanup(&o->held);
     o->final = NULL;
     o->temp = mem_strdup(path, e);
-    return o->temp ? file_open_path(path, opt, &o->file, e) : -1;
+    return o->temp ? file_open_path(path, &o->opt, &o->file, e) : -1;
 }
 
 /* Open what stands under the final name: as one who could write it, and keeping others out. */
-static int hold_old(struct output *o, const char *path, const struct file_options *opt,
-                    struct err *e)
+static int hold_old(struct output *o, const char *path, struct err *e)
 {
-    struct file_options hold = *opt;
-    hold.write = true;
+    struct file_options hold = o->opt;
     hold.cache.direct = hold.forget = false;
     struct posix_request r = {.path = path, .shown = path, .o = &hold, .mode = POSIX_MODE};
     r.keep = true;
@@ -184,21 +181,18 @@ static bool is_folder_closed(int no)
     return no == EACCES || no == EPERM || no == EROFS;
 }
 
-static int begin_temp(struct output *o, const char *path, bool exists,
-                      const struct file_options *opt, struct err *e)
+static int begin_temp(struct output *o, const char *path, bool exists, struct err *e)
 {
     o->final = follow(path, e);
     o->temp = o->final ? temp_name(o->final, e) : NULL;
-    if (!o->temp || (exists && hold_old(o, path, opt, e)))
+    if (!o->temp || (exists && hold_old(o, path, e)))
         return -1;
-    o->opt.write = true;
-    o->opt.lock = FILE_LOCK_WRITER;
     if (!temp_open(o, path, e))
         return 0;
     if (!exists || !is_folder_closed(e->no))
         return -1;
     err_clear(e);
-    return begin_in_place(o, path, opt, e);
+    return begin_in_place(o, path, e);
 }
 
 int output_begin(const char *path, const struct file_options *opt, struct output **out,
@@ -209,10 +203,12 @@ int output_begin(const char *path, const struct file_options *opt, struct output
     if (!o)
         return -1;
     o->opt = *opt;
+    o->opt.write = true;
+    o->opt.lock = FILE_LOCK_WRITER;
     bool exists = !stat(path, &st);
     bool in_place = opt->create == FILE_EXISTING ||
                     (exists && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || is_mounted(path)));
-    if (in_place ? begin_in_place(o, path, opt, e) : begin_temp(o, path, exists, opt, e))
+    if (in_place ? begin_in_place(o, path, e) : begin_temp(o, path, exists, e))
         return -1;
     *out = MEM_TAKE(o);
     return 0;

@@ -19,7 +19,8 @@ struct output;
 /* Decide where `path` grows and create that file, empty and locked against others; the final name,
  * if it stands, is locked against writers too. A symbolic link is followed: the file it points to
  * is replaced. A stale temporary file that nobody holds is removed. The name is that of the final
- * file with a suffix of ours (".mpi-img-part"), in the same folder. */
+ * file with a suffix of ours (".mpi-img-part"), in the same folder. The lock is always the
+ * writer's, whatever `o` says. */
 int output_begin(const char *path, const struct file_options *o, struct output **out,
                  struct err *e);
 
