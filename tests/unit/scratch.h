@@ -46,6 +46,13 @@ static inline const char *scratch_name(struct scratch *s, const char *name)
     return *path;
 }
 
+/* The disk: MPI_IMG_TEST_DIR, to try another file system, or /var/tmp. */
+static inline const char *scratch_disk(void)
+{
+    const char *folder = getenv("MPI_IMG_TEST_DIR");
+    return folder ? folder : "/var/tmp";
+}
+
 /* A repeatable stream of numbers. */
 static inline uint32_t scratch_random(uint64_t *state)
 {

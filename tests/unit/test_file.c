@@ -20,7 +20,8 @@
 #include "scratch.h"
 
 /* Where the tests run; NULL: in memory. */
-static const char *const places[] = {NULL, "/dev/shm", "/var/tmp"};
+enum { MEMORY, TMPFS, DISK, PLACES };
+static const char *places[PLACES] = {[TMPFS] = "/dev/shm"};
 
 struct place {
     struct scratch scratch;
@@ -460,6 +461,7 @@ int main(void)
         cmocka_unit_test(read_only_files_are_not_written),
     };
     int failed = 0;
+    places[DISK] = scratch_disk();
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         for (size_t k = 0; k < ARRAY_LEN(placed); k++)
             placed[k].initial_state = (void *)(uintptr_t)places[i];

@@ -22,7 +22,7 @@ static struct err err;
 static int setup(void **state)
 {
     (void)state;
-    scratch_init(&scratch, "/var/tmp");
+    scratch_init(&scratch, scratch_disk());
     return 0;
 }
 

@@ -25,7 +25,7 @@ static const struct file_options fresh = {.write = true, .create = FILE_CREATE_N
 static int setup(void **state)
 {
     (void)state;
-    scratch_init(&scratch, "/var/tmp");
+    scratch_init(&scratch, scratch_disk());
     return 0;
 }
 
