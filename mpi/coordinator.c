@@ -44,6 +44,7 @@ struct coordinator {
     unsigned gone;  /* own workers that have ended */
     unsigned ended; /* other ranks that have ended */
     bool closed;    /* no more units are given out */
+    bool ending;    /* the workers have been told to stop */
     bool stopped;   /* place said that it is enough */
     bool failed;
     uint64_t failed_unit;
@@ -304,6 +305,8 @@ static void seat_committed(struct coordinator *c, struct seat *s, bool failed, c
 static enum post_handled seat_answered(struct coordinator *c, unsigned from,
                                        const struct wire_head *h, const void *bytes, struct err *e)
 {
+    if (c->ending)
+        return POST_GO_ON; /* too late to count; and the worker may have freed the bytes */
     struct seat *s = seat_find(c, from, h);
     if (!s)
         return post_unexpected(from, h, e);
@@ -382,6 +385,7 @@ static void coordinator_tell(struct coordinator *c, enum message_kind kind)
 /* All workers end, all ranks settle, all learn how it went. */
 static void coordinator_end(struct coordinator *c)
 {
+    c->ending = true;
     coordinator_tell(c, MESSAGE_STOP);
     team_stop(&c->team);
     while (c->gone < c->team.started)

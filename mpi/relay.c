@@ -6,6 +6,7 @@ struct relay {
     struct post *post;
     struct team team;
     unsigned gone; /* workers that have ended */
+    bool crippled; /* one of them could not start */
     bool stopped;  /* rank 0 has said that all units are done, or have failed */
     bool well;     /* with it: done */
     bool judged;   /* rank 0 has said how the run ended */
@@ -14,12 +15,13 @@ struct relay {
 
 static int relay_up(struct relay *r, const struct wire_head *h, const void *bytes, struct err *e)
 {
-    if (h->kind == MESSAGE_GONE) {
-        r->gone++;
-        return 0;
-    }
-    /* Without a wire the workers only have to end. */
-    return r->post->broken || r->post->left ? 0 : post_send(r->post, 0, h, bytes, e);
+    r->gone += h->kind == MESSAGE_GONE;
+    r->crippled |= h->kind == MESSAGE_BROKEN;
+    /* After the stop, answers do not count, and the worker may have freed their bytes. But a worker
+     * that could not start is a failure however late it comes. */
+    bool counts = h->kind != MESSAGE_GONE && (!r->stopped || h->kind == MESSAGE_BROKEN);
+    bool connected = !r->post->broken && !r->post->left;
+    return counts && connected ? post_send(r->post, 0, h, bytes, e) : 0;
 }
 
 /* A worker that cannot be told fails the unit here. */
@@ -100,6 +102,7 @@ static int relay_work(struct relay *r, struct err *e)
 
 static void relay_end(struct relay *r, struct err *e)
 {
+    r->stopped = true;
     team_stop(&r->team);
     while (r->gone < r->team.started)
         relay_receive(r, e);
@@ -115,6 +118,6 @@ int relay_run(struct post *post, unsigned threads, const struct unit_job *job, s
     relay_end(&r, e);
     if (connected < 0 || post->broken)
         return -1;
-    int settled = r.well && job->settle ? job->settle(job->ctx, e) : 0;
+    int settled = r.well && !r.crippled && job->settle ? job->settle(job->ctx, e) : 0;
     return relay_report(&r, settled, e);
 }
