@@ -12,47 +12,28 @@
 
 /* ---- protocols ------------------------------------------------------------------------------- */
 
-static const char *const local_options[] = {"filename",   "aio",        "aio-max-batch",
-                                            "locking",    "drop-cache", "x-check-cache-dropped",
-                                            "pr-manager", NULL};
-static const char *const null_options[] = {"size", "latency-ns", "read-zeroes", NULL};
-static const char *const nbd_options[] = {"host",
-                                          "port",
-                                          "path",
-                                          "export",
-                                          "server.",
-                                          "tls-creds",
-                                          "tls-hostname",
-                                          "reconnect-delay",
-                                          "open-timeout",
-                                          "x-dirty-bitmap",
-                                          NULL};
-static const char *const url_options[] = {
-    "url",      "readahead",       "sslverify",      "timeout",
-    "username", "password-secret", "proxy-username", "proxy-password-secret",
-    "cookie",   "cookie-secret",   "force-range",    NULL};
+/* Those of qemu-img; a build may be without some of them. */
+static const char *const protocols[] = {"file",     "host_device", "host_cdrom", "null-co",
+                                        "null-aio", "nbd",         "http",       "https",
+                                        "ftp",      "ftps",        "ssh",        NULL};
 
-static const struct {
-    const char *name;
-    const char *const *options;
-} protocols[] = {
-    {"file", local_options},   {"host_device", local_options}, {"host_cdrom", local_options},
-    {"null-co", null_options}, {"null-aio", null_options},     {"nbd", nbd_options},
-    {"http", url_options},     {"https", url_options},         {"ftp", url_options},
-    {"ftps", url_options},
-};
-
-static const char *const *protocol_options(const char *driver)
+static bool is_one_of(const char *s, const char *const *words)
 {
-    for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
-        if (!strcmp(protocols[i].name, driver))
-            return protocols[i].options;
-    return NULL;
+    for (; *words; words++)
+        if (!strcmp(s, *words))
+            return true;
+    return false;
 }
 
 bool node_is_protocol(const char *driver)
 {
-    return protocol_options(driver) || file_protocol_find(driver);
+    return is_one_of(driver, protocols) || file_protocol_find(driver);
+}
+
+bool node_is_device(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -97,14 +78,6 @@ int node_size(const json_t *node, const char *key, uint64_t *out, struct err *e)
     err_hint(e, "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
                 "and exabytes, respectively.");
     return -1;
-}
-
-static bool is_one_of(const char *s, const char *const *words)
-{
-    for (; *words; words++)
-        if (!strcmp(s, *words))
-            return true;
-    return false;
 }
 
 /* ---- what all nodes take --------------------------------------------------------------------- */
@@ -176,8 +149,8 @@ static char *first_leaf(const char *key, const json_t *v, struct err *e)
     return name;
 }
 
-int node_check_options(const json_t *node, const char *const *known, const char *kind,
-                       const char *driver, struct err *e)
+int node_check_options(const json_t *node, const char *const *known, const char *format,
+                       struct err *e)
 {
     const char *key;
     json_t *v;
@@ -188,43 +161,13 @@ int node_check_options(const json_t *node, const char *const *known, const char 
         AUTO_FREE char *name = first_leaf(key, v, e);
         if (!name)
             return -1;
-        const char *verb = strcmp(kind, "protocol") ? "does not" : "doesn't";
-        return err_set(e, EINVAL, "Block %s '%s' %s support the option '%s'", kind, driver, verb,
+        return err_set(e, EINVAL, "Block format '%s' does not support the option '%s'", format,
                        name);
     }
     return 0;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
-
-static bool is_local(const char *driver)
-{
-    return protocol_options(driver) == local_options;
-}
-
-/* aio, locking: *lock becomes NONE for locking=off */
-static int check_local(const json_t *node, const char *driver, const struct image_flags *flags,
-                       enum file_lock *lock, struct err *e)
-{
-    static const char *const aios[] = {"threads", "native", "io_uring", NULL};
-    static const char *const lockings[] = {"auto", "on", "off", NULL};
-    const char *filename = json_string_value(json_object_get(node, "filename"));
-    const char *aio = json_string_value(json_object_get(node, "aio"));
-    const char *locking = json_string_value(json_object_get(node, "locking"));
-    if (!filename || !*filename)
-        return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
-    if (aio && !is_one_of(aio, aios))
-        return err_set(e, EINVAL, "invalid parameter value: %s", aio);
-    if (locking && !is_one_of(locking, lockings))
-        return err_set(e, EINVAL, "invalid parameter value: %s", locking);
-    if (aio && !strcmp(aio, "native") && !flags->cache.direct)
-        return err_set(e, EINVAL,
-                       "aio=native was specified, but it requires cache.direct=on, which was not "
-                       "specified.");
-    if (locking && !strcmp(locking, "off"))
-        *lock = FILE_LOCK_NONE;
-    return 0;
-}
 
 static int open_protocol(const json_t *node, const char *driver, const struct image_flags *flags,
                          struct file **out, struct err *e)
@@ -233,11 +176,11 @@ static int open_protocol(const json_t *node, const char *driver, const struct im
     o.lock = flags->force_share ? FILE_LOCK_SHARED
              : flags->write     ? FILE_LOCK_WRITER
                                 : FILE_LOCK_READER;
-    const char *const *options = protocol_options(driver);
-    if (options && node_check_options(node, options, "protocol", driver, e))
-        return -1;
-    if (is_local(driver) && check_local(node, driver, flags, &o.lock, e))
-        return -1;
+    const char *filename = json_string_value(json_object_get(node, "filename"));
+    if (filename && !*filename)
+        return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
+    if (filename && !strcmp(driver, "file") && node_is_device(filename))
+        return err_set(e, EINVAL, "'file' driver requires '%s' to be a regular file", filename);
     return file_open(node, &o, out, e);
 }
 
@@ -248,7 +191,7 @@ static int open_raw(const json_t *node, const struct image_flags *flags, struct 
     static const char *const known[] = {"file", "offset", "size", "backing", NULL};
     AUTO(file_cleanup) struct file *base = NULL;
     uint64_t offset, size;
-    if (node_check_options(node, known, "format", "raw", e) ||
+    if (node_check_options(node, known, "raw", e) ||
         node_open_file(node, "file", flags, &base, e) ||
         image_window(node, base, &offset, &size, e))
         return -1;
@@ -278,11 +221,9 @@ static int open_by_name(const json_t *node, const struct image_flags *flags, str
                         struct err *e)
 {
     const char *filename = json_string_value(json_object_get(node, "filename"));
-    struct stat st;
     if (!filename)
         return err_set(e, EINVAL, "A block device must be specified for \"file\"");
-    bool device = !stat(filename, &st) && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
-    const char *driver = device ? "host_device" : "file";
+    const char *driver = node_is_device(filename) ? "host_device" : "file";
     json_t *copy = json_copy((json_t *)node);
     int rc = copy && !json_object_set_new(copy, "driver", json_string(driver))
                  ? open_protocol(copy, driver, flags, out, e)

@@ -21,6 +21,9 @@ static inline const char *node_driver(const json_t *node)
  * this build cannot open. */
 bool node_is_protocol(const char *driver);
 
+/* Is there a block or character device of that name? It is host_device, not file. */
+bool node_is_device(const char *path);
+
 /* The options that every node takes ("read-only", "cache.direct", ...): checks them and changes
  * `flags` by them. */
 int node_common(const json_t *node, struct image_flags *flags, struct err *e);
@@ -39,9 +42,9 @@ int node_bool(const json_t *node, const char *key, bool *out, struct err *e);
 int node_size(const json_t *node, const char *key, uint64_t *out, struct err *e);
 
 /* Refuse options that neither every node takes nor `known` names (NULL-terminated; "encrypt."
- * stands for all below it). `kind` is "format" or "protocol". */
-int node_check_options(const json_t *node, const char *const *known, const char *kind,
-                       const char *driver, struct err *e);
+ * stands for all below it). Protocols look at their own. */
+int node_check_options(const json_t *node, const char *const *known, const char *format,
+                       struct err *e);
 
 /* spec.c: image_spec_from_name without the words "Could not open 'name': " before its errors. */
 json_t *image_spec_of_name(const char *name, struct err *e);

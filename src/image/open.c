@@ -93,7 +93,7 @@ static int check_options(const struct image *img, struct err *e)
     for (; own && *own && n < ARRAY_LEN(known) - 1; own++)
         known[n++] = *own;
     known[n] = NULL;
-    return node_check_options(img->spec, known, "format", img->format->name, e);
+    return node_check_options(img->spec, known, img->format->name, e);
 }
 
 static struct image *image_new(const json_t *spec, const char *name,

@@ -1,10 +1,7 @@
 /* What the user typed becomes one JSON object: {"driver": "qcow2", "file": {"driver": ...}}. */
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "image/image.h"
@@ -119,15 +116,9 @@ static json_t *spec_from_json(const char *text, struct err *e)
     return NULL;
 }
 
-static bool is_device(const char *path)
-{
-    struct stat st;
-    return !stat(path, &st) && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
-}
-
 static json_t *path_node(const char *path, struct err *e)
 {
-    json_t *node = json_pack("{s:s, s:o}", "driver", is_device(path) ? "host_device" : "file",
+    json_t *node = json_pack("{s:s, s:o}", "driver", node_is_device(path) ? "host_device" : "file",
                              "filename", json_string_nocheck(path));
     if (!node)
         err_nomem(e);

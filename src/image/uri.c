@@ -177,11 +177,11 @@ static json_t *from_null(const char *name, const char *rest, struct err *e)
 static json_t *from_file(const char *name, const char *rest, struct err *e)
 {
     AUTO_FREE char *driver = strndup(name, uri_scheme(name));
-    if (!driver) {
+    /* what is shown later must not look like a protocol */
+    AUTO_FREE char *path = mem_printf(e, "%s%s", uri_scheme(rest) ? "./" : "", rest);
+    if (!driver)
         err_nomem(e);
-        return NULL;
-    }
-    return node_new(driver, "filename", rest, e);
+    return driver && path ? node_new(driver, "filename", path, e) : NULL;
 }
 
 static json_t *from_url(const char *name, const char *rest, struct err *e)

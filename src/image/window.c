@@ -20,7 +20,7 @@ struct window {
 int image_window(const json_t *node, const struct file *file, uint64_t *offset, uint64_t *size,
                  struct err *e)
 {
-    uint64_t length = file_size(file);
+    uint64_t length = num_up(file_size(file), SECTOR);
     *offset = 0;
     if (node_size(node, "offset", offset, e))
         return -1;
@@ -29,7 +29,7 @@ int image_window(const json_t *node, const struct file *file, uint64_t *offset, 
                        "Offset (%" PRIu64 ") cannot be greater than size of the containing file "
                        "(%" PRIu64 ")",
                        *offset, length);
-    *size = num_up(length - *offset, SECTOR);
+    *size = num_up(length - *offset, SECTOR); /* of an odd offset: of what is behind it */
     if (!json_object_get(node, "size"))
         return 0;
     if (node_size(node, "size", size, e))
