@@ -16,7 +16,8 @@
 #include "image/node.h"
 #include "image/uri.h"
 
-#define CHAIN_MAX 10000u
+#define CHAIN_MAX   10000u
+#define PHRASES_MAX 100u
 
 /* ---- names beside an image ------------------------------------------------------------------- */
 
@@ -194,8 +195,8 @@ static int open_all(struct image *top, struct chain *c, struct err *e)
             return 0;
         if (!open_backing(img, e))
             continue;
-        /* one phrase an overlay, the innermost is there already */
-        for (unsigned i = 1; i < c->length; i++)
+        /* one phrase an overlay (the innermost is there already), as long as the cause fits */
+        for (unsigned i = 1; i < c->length && i < PHRASES_MAX; i++)
             err_prefix(e, "Could not open backing file: ");
         return -1;
     }
