@@ -107,7 +107,7 @@ static uint64_t memory_half(const struct compare_options *o)
 static uint64_t chunk_for(const struct engine *g, const struct compare_options *o)
 {
     uint64_t chunk = CHUNK_MAX;
-    while (chunk > CHUNK_MIN && 2 * chunk * engine_threads(g) > memory_half(o))
+    while (chunk > CHUNK_MIN && 2 * chunk * engine_most_threads(g) > memory_half(o))
         chunk /= 2;
     return chunk;
 }

@@ -98,17 +98,52 @@ struct view view_of(struct image *image)
     return (struct view){.image = image};
 }
 
-/* What the file says from x->host on, as far as it says it at once. */
-static int look_below(struct view *v, const struct extent *x, uint64_t size, struct err *e)
+struct span {
+    uint64_t from, to;
+    bool hole;
+};
+
+static int ask_span(struct file *f, uint64_t from, uint64_t size, struct span *out, struct err *e)
 {
     uint64_t length;
-    if (file_span(x->file, x->host, size - x->host, &v->hole, &length, e) < 0) {
-        v->file = NULL;
+    if (file_span(f, from, size - from, &out->hole, &length, e) < 0)
         return -1;
+    out->from = from;
+    out->to = from + length;
+    return 0;
+}
+
+/* Files tell only what comes behind an offset. A table that runs backwards would so learn nothing
+ * from the answer before: then look from further and further before the extent. */
+static int ask_below(struct view *v, const struct extent *x, uint64_t size, struct span *out,
+                     struct err *e)
+{
+    bool backwards = v->file == x->file && x->host < v->from;
+    v->back = !backwards ? 0 : v->back ? num_min(2 * v->back, GIB) : MIB;
+    uint64_t from = x->host - num_min(v->back, x->host);
+    if (ask_span(x->file, from, size, out, e) < 0)
+        return -1;
+    if (out->to > x->host)
+        return 0;
+    v->back = 0;
+    return ask_span(x->file, x->host, size, out, e);
+}
+
+/* A file that is behind a huge stretch of one kind is asked once, in whatever order its parts are
+ * come by: answers that meet are joined. */
+static int look_below(struct view *v, const struct extent *x, uint64_t size, struct err *e)
+{
+    struct span s;
+    if (ask_below(v, x, size, &s, e) < 0)
+        return -1;
+    if (v->file == x->file && v->hole == s.hole && s.to >= v->from && s.from <= v->to) {
+        s.from = num_min(s.from, v->from);
+        s.to = num_max(s.to, v->to);
     }
     v->file = x->file;
-    v->from = x->host;
-    v->to = x->host + length;
+    v->from = s.from;
+    v->to = s.to;
+    v->hole = s.hole;
     return 0;
 }
 

@@ -49,6 +49,7 @@ struct view {
     struct file *file;
     uint64_t from, to;
     bool hole;
+    uint64_t back; /* how far before an extent to look, for tables that run backwards */
 };
 
 struct view view_of(struct image *image);
