@@ -9,7 +9,8 @@ shopt -s nullglob
 export LC_ALL=C TZ=UTC PATH="$PATH:/sbin:/usr/sbin"
 
 TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-IMG=${IMG:-$TESTS/../build/mpi-img}
+BUILD=${BUILD:-$TESTS/../build}
+IMG=${IMG:-$BUILD/mpi-img}
 REF=${REF:-/usr/bin/qemu-img}
 REF_IO=${REF_IO:-/usr/bin/qemu-io}
 cases=0 failures=0 T=

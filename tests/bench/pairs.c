@@ -2,9 +2,9 @@
  * Time commands against each other, fairly: one round runs each of them once, in turn, so that
  * whatever else the machine does hits all alike; medians of all rounds are printed.
  *
- *   bench-pairs [--runs N] [--before SHELL] SHELL...   one line a command:
+ *   bench_pairs [--runs N] [--before SHELL] SHELL...   one line a command:
  *                       wall-median wall-min wall-max cpu-median peak-KiB ratio-to-first
- *   bench-pairs --one PROGRAM ARGS...                  one run: wall cpu peak-KiB
+ *   bench_pairs --one PROGRAM ARGS...                  one run: wall cpu peak-KiB
  *
  * `before` runs untimed before each command (to remove an output). The ratio is the median over
  * rounds of this command's wall time divided by the first's in the same round.
@@ -79,7 +79,7 @@ static int run_shell(const char *text, struct sample *out)
     rc = run(argv, out ? out : &unused);
     free(copy);
     if (rc != 0)
-        fprintf(stderr, "bench-pairs: exit %d: %s\n", rc, text);
+        fprintf(stderr, "bench_pairs: exit %d: %s\n", rc, text);
     return rc;
 }
 
@@ -157,7 +157,7 @@ int main(int argc, char **argv)
             before = argv[at + 1];
     }
     if (at >= argc || argc - at > COMMANDS_MAX || runs < 1 || runs > RUNS_MAX) {
-        fprintf(stderr, "usage: bench-pairs [--runs N] [--before SHELL] SHELL...\n");
+        fprintf(stderr, "usage: bench_pairs [--runs N] [--before SHELL] SHELL...\n");
         return 1;
     }
     return pairs(runs, before, argv + at, argc - at);

@@ -10,7 +10,7 @@
 #                                       storage, the original's does not. unsafe asks the same
 #                                       little of both, none has both go around the page cache
 #
-# Every row times all its commands in turn, round after round (bench-pairs), and prints medians:
+# Every row times all its commands in turn, round after round (bench_pairs), and prints medians:
 # wall seconds, CPU seconds, peak memory of the largest process, and how many times faster ours is,
 # by the median over rounds of the ratio within a round. The original is run as it comes and with
 # -m 16 -W; what counts is the better of the two.
@@ -20,7 +20,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../../build}
 IMG=$(realpath "${IMG:-$build/mpi-img}")
 REF=${REF:-/usr/bin/qemu-img}
-pairs=$build/tests/bench-pairs scatter=$build/tests/bench-scatter
+pairs=$build/bench_pairs scatter=$build/bench_scatter
 RUNS=${RUNS:-5} MIB=${MIB:-4096} SCATTER_GIB=${SCATTER_GIB:-256} CACHE=${CACHE:-unsafe}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
@@ -186,7 +186,7 @@ row_ranks() {
 
 # the engine with nothing to do: messages alone
 row_engine() {
-    local program=$build/tests/bench-coordinator
+    local program=$build/bench_coordinator
     if [ ! -x "$program" ]; then
         echo "engine: left out, $program is not built"
         return 0

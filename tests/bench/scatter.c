@@ -1,5 +1,5 @@
 /*
- * bench-scatter FILE GIB [CLUSTER_BITS [SEED]]: a qcow2 in which every cluster is allocated and the
+ * bench_scatter FILE GIB [CLUSTER_BITS [SEED]]: a qcow2 in which every cluster is allocated and the
  * host places are shuffled, as after years of random writes: the worst case for a check that pages
  * its refcounts in and out. Correct in every entry; the data itself is left as a hole.
  *
@@ -64,7 +64,7 @@ static struct shape shape_of(uint64_t size, unsigned bits)
 static void put(int fd, const void *buf, size_t len, uint64_t off)
 {
     if (pwrite(fd, buf, len, (off_t)off) != (ssize_t)len) {
-        fprintf(stderr, "bench-scatter: %s\n", strerror(errno));
+        fprintf(stderr, "bench_scatter: %s\n", strerror(errno));
         exit(1);
     }
 }
@@ -146,7 +146,7 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
 
     if (size == 0 || bits < 9 || bits > 21 || seed == 0) {
-        fprintf(stderr, "usage: bench-scatter FILE GIB [CLUSTER_BITS [SEED]]\n");
+        fprintf(stderr, "usage: bench_scatter FILE GIB [CLUSTER_BITS [SEED]]\n");
         return 1;
     }
     struct shape s = shape_of(size, bits);
@@ -154,7 +154,7 @@ int main(int argc, char **argv)
     int fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC, 0666);
 
     if (!places || fd < 0 || ftruncate(fd, (off_t)(s.total * s.cluster)) < 0) {
-        fprintf(stderr, "bench-scatter: %s: %s\n", argv[1], strerror(errno));
+        fprintf(stderr, "bench_scatter: %s: %s\n", argv[1], strerror(errno));
         return 1;
     }
     put_header(fd, &s, size);

@@ -3,7 +3,7 @@
 # in one line, with the documented exit code, and nothing half-made stands under any name.
 # shellcheck shell=bash
 
-FAULT_SHIM=${FAULT_SHIM:-$TESTS/../build/tests/fault-shim.so}
+FAULT_SHIM=$BUILD/fault-shim.so
 EIO=5 ENOMEM=12 ENOSPC=28 EACCES=13
 [ -e "$FAULT_SHIM" ] || skip "the shim is not built ($FAULT_SHIM)"
 

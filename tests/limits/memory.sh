@@ -3,8 +3,8 @@
 # measured as the peak of resident memory.
 . "$(dirname "$0")/../lib.sh"
 need_ours
-PAIRS=${PAIRS:-$TESTS/../build/tests/bench-pairs}
-[ -x "$PAIRS" ] || skip "bench-pairs is not built"
+PAIRS=$BUILD/bench_pairs
+[ -x "$PAIRS" ] || skip "bench_pairs is not built"
 scratch 3000
 cd "$T"
 pattern noise $((16 * 1048576)) >block
