@@ -53,8 +53,7 @@ struct coordinator {
     struct err post_err;
 };
 
-/* -- errors --------------------------------------------------------------------------------------
- */
+/* -- errors ------------------------------------------------------------------------------------ */
 
 /* The error in c->scratch belongs to this unit. */
 static void coordinator_fail(struct coordinator *c, uint64_t unit)
@@ -80,8 +79,7 @@ static void coordinator_tick(struct coordinator *c)
         coordinator_fail(c, 0);
 }
 
-/* -- seats ---------------------------------------------------------------------------------------
- */
+/* -- seats ------------------------------------------------------------------------------------- */
 
 static void seat_free(struct coordinator *c, struct seat *s)
 {
@@ -169,8 +167,7 @@ static int seats_init(struct coordinator *c)
     return 0;
 }
 
-/* -- giving out ----------------------------------------------------------------------------------
- */
+/* -- giving out -------------------------------------------------------------------------------- */
 
 /* A failure of `next` stands after all units given out: a serial run would do those first. */
 static void give_failure(struct coordinator *c)
@@ -218,8 +215,7 @@ static void coordinator_give(struct coordinator *c)
     }
 }
 
-/* -- the frontier --------------------------------------------------------------------------------
- */
+/* -- the frontier ------------------------------------------------------------------------------ */
 
 /* The lowest unit out, if it is one that still counts. */
 static const struct frontier_unit *coordinator_lowest(const struct coordinator *c)
@@ -273,8 +269,7 @@ static void coordinator_advance(struct coordinator *c)
     }
 }
 
-/* -- what comes in -------------------------------------------------------------------------------
- */
+/* -- what comes in ----------------------------------------------------------------------------- */
 
 static void seat_reported(struct coordinator *c, struct seat *s, bool failed, const void *bytes,
                           size_t len)
@@ -355,8 +350,7 @@ static void coordinator_receive(struct coordinator *c)
     coordinator_tick(c);
 }
 
-/* -- the run -------------------------------------------------------------------------------------
- */
+/* -- the run ----------------------------------------------------------------------------------- */
 
 static bool coordinator_over(const struct coordinator *c)
 {

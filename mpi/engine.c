@@ -60,8 +60,7 @@ const char *engine_name(const struct engine *g)
     return names[g->kind];
 }
 
-/* -- one rank knows, all learn -------------------------------------------------------------------
- */
+/* -- one rank knows, all learn ----------------------------------------------------------------- */
 
 /* What a rank waits for: n messages of this kind. */
 struct awaited {
@@ -181,8 +180,7 @@ int engine_share(struct engine *g, int status, struct blob *b, struct err *e)
     return g->post.rank == 0 ? share_as_first(g, status, b, e) : share_as_other(g, b, e);
 }
 
-/* -- start ---------------------------------------------------------------------------------------
- */
+/* -- start ------------------------------------------------------------------------------------- */
 
 /* One rank by the launcher's own word: then it is no loss to run without MPI. */
 static bool launched_alone(void)
@@ -273,8 +271,7 @@ int engine_start(const struct engine_options *o, struct engine **out, struct err
     return -1;
 }
 
-/* -- run and end ---------------------------------------------------------------------------------
- */
+/* -- run and end ------------------------------------------------------------------------------- */
 
 static unsigned used_threads(unsigned threads, const struct unit_job *job)
 {

@@ -13,7 +13,8 @@
  * This layer knows no image and no format: a job is a set of callbacks. Units are handed out in
  * ascending order, at most `window` beyond the frontier; place is called strictly in ascending
  * order, whatever order the needs arrive in; an error in unit k takes effect when the frontier
- * reaches k, so that the one the user sees is the one a serial run would have met first.
+ * reaches k, so that the one the user sees is the one a serial run would have met first:
+ * units below k are still placed, committed and collected, units above are not.
  */
 #ifndef MPI_UNIT_H
 #define MPI_UNIT_H
@@ -33,7 +34,7 @@ enum unit_next { UNIT_FAILED = -1, UNIT_NONE = 0, UNIT_THERE = 1 };
 enum unit_place {
     PLACE_FAILED = -1,
     PLACE_GO_ON = 0,
-    PLACE_STOP = 1 /* enough: end well, early */
+    PLACE_STOP = 1 /* enough: end well, early. Neither this unit nor any above is committed */
 };
 
 struct unit_job {
@@ -62,7 +63,8 @@ struct unit_job {
     /* Do unit `unit` in `slot` (0..depth-1) as far as it needs no order. need's bytes belong to the
      * slot and are valid until the slot is used again. */
     int (*prepare)(void *worker, uint64_t unit, unsigned slot, struct blob *need, struct err *e);
-    /* The rest, with what place granted. NULL: the unit is done after prepare. */
+    /* The rest, with what place granted; done's bytes belong to the slot, too. NULL: the unit is
+     * done after prepare. Units that were prepared may be dropped without a commit. */
     int (*commit)(void *worker, uint64_t unit, unsigned slot, const struct blob *grant,
                   struct blob *done, struct err *e);
     /* Once on each rank when its workers have ended well, before the run ends (sync). May be NULL.

@@ -44,8 +44,7 @@ static int run(const char *name)
     return r;
 }
 
-/* -- jobs that end well --------------------------------------------------------------------------
- */
+/* -- jobs that end well ------------------------------------------------------------------------ */
 
 static void complete(const char *name)
 {
@@ -70,6 +69,9 @@ static void jobs_complete(void)
         trial.window = 1 + seed;
         trial.depth = 3;
         complete("small window");
+        trial_init(&trial, 200, seed);
+        trial.max_workers = 1;
+        complete("one worker a rank");
         trial_init(&trial, seed, seed);
         complete("few units");
         trial_init(&trial, 300, seed);
@@ -92,8 +94,7 @@ static void jobs_are_spread(void)
     check(atomic_load(&trial.prepared) > 0, "no unit came here", "spread");
 }
 
-/* -- jobs that fail ------------------------------------------------------------------------------
- */
+/* -- jobs that fail ---------------------------------------------------------------------------- */
 
 static void failure(const char *name, const char *text, uint64_t unit)
 {
@@ -157,8 +158,7 @@ static void jobs_fail_on_a_rank(void)
     failure("tick", "tick", 0);
 }
 
-/* -- share and agree -----------------------------------------------------------------------------
- */
+/* -- share and agree --------------------------------------------------------------------------- */
 
 static void share_of(size_t len)
 {
@@ -222,8 +222,7 @@ static int jobs(void)
     return r < 0;
 }
 
-/* -- waiting -------------------------------------------------------------------------------------
- */
+/* -- waiting ----------------------------------------------------------------------------------- */
 
 static double cpu_seconds(void)
 {

@@ -59,8 +59,7 @@ static int fail(struct err *e, const char *where, uint64_t unit)
     return err_hint(e, "hint of %lu", (unsigned long)unit);
 }
 
-/* -- rank 0 --------------------------------------------------------------------------------------
- */
+/* -- rank 0 ------------------------------------------------------------------------------------ */
 
 static enum unit_next trial_next(void *ctx, uint64_t *unit, struct err *e)
 {
@@ -135,8 +134,7 @@ static int trial_tick(void *ctx, struct err *e)
     return t->fail_tick && t->placed >= t->units / 3 ? fail(e, "tick", 0) : 0;
 }
 
-/* -- every rank ----------------------------------------------------------------------------------
- */
+/* -- every rank -------------------------------------------------------------------------------- */
 
 static int trial_worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
 {
@@ -149,6 +147,7 @@ static int trial_worker_new(void *ctx, unsigned depth, void **worker, struct err
     w->trial = t;
     w->depth = depth;
     atomic_fetch_add(&t->workers, 1);
+    atomic_fetch_add(&t->workers_ever, 1);
     *worker = w;
     return 0;
 }
@@ -224,8 +223,7 @@ static int trial_settle(void *ctx, struct err *e)
     return t->fail_settle ? fail(e, "settle", 0) : 0;
 }
 
-/* -- from outside --------------------------------------------------------------------------------
- */
+/* -- from outside ------------------------------------------------------------------------------ */
 
 void trial_init(struct trial *t, uint64_t units, unsigned seed)
 {
@@ -242,6 +240,7 @@ struct unit_job trial_job(struct trial *t)
     return (struct unit_job){
         .ctx = t,
         .depth = t->depth,
+        .max_workers = t->max_workers,
         .window = t->window,
         .next = trial_next,
         .place = trial_place,

@@ -17,6 +17,7 @@ struct trial {
     uint64_t units; /* numbers below; about a third of them are left out */
     unsigned seed;
     unsigned depth;
+    unsigned max_workers;
     uint64_t window;
     unsigned sleep_us; /* the longest */
     bool one_step;
@@ -44,6 +45,7 @@ struct trial {
     uint64_t ticks;
     /* on every rank */
     atomic_uint workers; /* alive */
+    atomic_uint workers_ever;
     atomic_uint prepared;
     atomic_uint held; /* prepared, not committed */
     atomic_uint held_most;

@@ -97,8 +97,7 @@ static char *text_of(const char *where, unsigned n)
     return text;
 }
 
-/* -- all well ------------------------------------------------------------------------------------
- */
+/* -- all well ---------------------------------------------------------------------------------- */
 
 static void plainly(struct trial *t)
 {
@@ -168,8 +167,19 @@ static void depth_and_window_bound_what_is_held(void **state)
     engine_end(g, 0);
 }
 
-/* -- failures ------------------------------------------------------------------------------------
- */
+static void a_job_may_use_fewer_workers(void **state)
+{
+    (void)state;
+    struct engine *g = start(5);
+    trial_init(&trial, 300, 2);
+    trial.max_workers = 2;
+    assert_int_equal(run(g), 0);
+    assert_true(trial_complete(&trial));
+    assert_int_equal(atomic_load(&trial.workers_ever), 2);
+    engine_end(g, 0);
+}
+
+/* -- failures ---------------------------------------------------------------------------------- */
 
 static void prepare_fails(struct trial *t)
 {
@@ -267,8 +277,7 @@ static void an_interrupt_needs_no_message(void **state)
     engine_end(g, 0);
 }
 
-/* -- an engine of one rank -----------------------------------------------------------------------
- */
+/* -- an engine of one rank --------------------------------------------------------------------- */
 
 static void alone_it_agrees_with_itself(void **state)
 {
@@ -321,6 +330,7 @@ int main(void)
         cmocka_unit_test(all_units_in_order),
         cmocka_unit_test(a_stop_ends_early_and_well),
         cmocka_unit_test(depth_and_window_bound_what_is_held),
+        cmocka_unit_test(a_job_may_use_fewer_workers),
         cmocka_unit_test(the_lowest_unit_s_error_wins),
         cmocka_unit_test(failures_of_no_unit_end_the_run),
         cmocka_unit_test(an_interrupt_needs_no_message),

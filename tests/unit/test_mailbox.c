@@ -54,8 +54,7 @@ static void waiting_ends_when_time_is_up(void **state)
     mailbox_release(&m);
 }
 
-/* -- threads that post, get their messages back and post again -----------------------------------
- */
+/* -- threads that post, get their messages back and post again --------------------------------- */
 
 #define POSTERS 4
 #define ROUNDS  5000
@@ -117,8 +116,7 @@ static void nothing_is_lost_between_threads(void **state)
     mailbox_release(&m);
 }
 
-/* -- errors as bytes -----------------------------------------------------------------------------
- */
+/* -- errors as bytes --------------------------------------------------------------------------- */
 
 static void errors_come_out_as_they_went_in(void **state)
 {
