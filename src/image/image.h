@@ -63,8 +63,6 @@ json_t *image_spec_from_name(const char *name, struct err *e);
 /* From --image-opts text: "driver=qcow2,file.filename=x" (first key may be left out: file). The
  * error text begins with "Could not open 'text': ". */
 json_t *image_spec_from_opts(const char *text, struct err *e);
-/* -U beside a spec from --image-opts that says force-share=off: an error, whole. */
-int image_spec_check_share(const json_t *spec, bool force_share, struct err *e);
 /* The name to show for a spec: the plain file name where the options reduce to it, else a
  * "json:{...}" text. free() it. */
 char *image_spec_name(const json_t *spec, struct err *e);

@@ -208,12 +208,3 @@ json_t *image_spec_from_opts(const char *text, struct err *e)
     err_prefix(e, "Could not open '%s': ", text);
     return NULL;
 }
-
-int image_spec_check_share(const json_t *spec, bool force_share, struct err *e)
-{
-    const json_t *given = json_object_get(spec, "force-share");
-    const char *s = json_string_value(given);
-    if (!force_share || !given || json_is_true(given) || (s && !strcmp(s, "on")))
-        return 0;
-    return err_set(e, EINVAL, "--force-share/-U conflicts with image options");
-}
