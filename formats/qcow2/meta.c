@@ -243,7 +243,7 @@ static int put_l1(struct qcow2_meta *m, struct qcow2_header *h, struct pages *pa
 {
     size_t len;
     const void *l1 = table_writer_first(m->tables, &len);
-    h->l1_offset = m->l->l1_offset;
+    h->l1_offset = len ? m->l->l1_offset : 0;
     h->l1_entries = (uint32_t)m->l->l1_entries;
     return writer_put(m->file, pages, m->l->l1_offset, l1, len, e);
 }

@@ -51,21 +51,10 @@ static void writer_cleanup(struct qcow2_writer **w)
     qcow2_writer_free(*w ? &(*w)->w : NULL);
 }
 
-/* A name in the image resolves against the image's folder. */
-static char *beside(const char *image, const char *name, struct err *e)
-{
-    const char *slash = strrchr(image, '/');
-    if (name[0] == '/' || !slash)
-        return mem_strdup(name, e);
-    return mem_printf(e, "%.*s/%s", (int)(slash - image), image, name);
-}
-
-/* Rank 0 makes it, the others open what it made. */
+/* Rank 0 makes it, the others open what it made. The name is the user's: as qemu takes it, it
+ * counts from where we run, not from the image's folder. */
 static int data_file_open(struct qcow2_writer *w, const struct writer_params *p, struct err *e)
 {
-    AUTO_FREE char *path = beside(p->path, w->data_name, e);
-    if (!path)
-        return -1;
     const struct file_options o = {
         .write = true,
         .create = p->first ? FILE_CREATE_NEW : FILE_EXISTING,
@@ -73,7 +62,7 @@ static int data_file_open(struct qcow2_writer *w, const struct writer_params *p,
         .cache = p->file->opt.cache,
         .forget = p->file->opt.forget,
     };
-    if (file_open_path(path, &o, &w->data_file, e))
+    if (file_open_path(w->data_name, &o, &w->data_file, e))
         return err_prefix(e, "Could not create '%s': ", w->data_name);
     w->w.data_file = w->data_file;
     return p->first ? file_truncate(w->data_file, w->layout.size, e) : 0;
