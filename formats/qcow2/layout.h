@@ -38,6 +38,10 @@ struct qcow2_create {
 int qcow2_create_parse(const struct options *o, uint64_t size, const char *backing_name,
                        const char *backing_format, struct qcow2_create *out, struct err *e);
 
+/* The few checks that measuring makes, with the words that it has for them. */
+int qcow2_measure_parse(const struct options *o, uint64_t size, struct qcow2_create *out,
+                        struct err *e);
+
 struct qcow2_layout {
     uint64_t size;
     uint64_t cluster, blocks; /* bytes of a cluster; guest clusters */

@@ -75,7 +75,7 @@ int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, const struct b
                           struct pages *pages, struct err *e)
 {
     if (m->create->version < 3)
-        return err_set(e, ENOTSUP, "Cannot store dirty bitmaps in qcow2 v2 files");
+        return err_set(e, ENOTSUP, "Format driver 'qcow2' does not support bitmaps");
     if (strlen(b->name) > BITMAP_NAME_MAX || m->n_bitmaps == QCOW2_MAX_BITMAPS ||
         num_div_up(b->n_bits, 8 * m->l->cluster) > UINT32_MAX / 8)
         return err_set(e, EFBIG, "Bitmap '%.64s' is too large", b->name);

@@ -170,12 +170,15 @@ static int create_backing(const char *name, const char *format, const struct qco
     return 0;
 }
 
+static int create_lazy(const struct options *o, struct qcow2_create *c, struct err *e)
+{
+    c->lazy = options_bool(o, "lazy_refcounts", false);
+    return c->lazy ? need_v3(c, "Lazy refcounts only supported with", "and", e) : 0;
+}
+
 static int create_refcounts(const struct options *o, struct qcow2_create *c, struct err *e)
 {
     uint64_t bits = options_size(o, "refcount_bits", 16);
-    c->lazy = options_bool(o, "lazy_refcounts", false);
-    if (c->lazy && need_v3(c, "Lazy refcounts only supported with", "and", e))
-        return -1;
     if (!num_is_pow2(bits) || bits > 64)
         return err_set(e, EINVAL,
                        "Refcount width must be a power of two and may not exceed 64 bits");
@@ -202,16 +205,16 @@ static int create_data_file(const struct options *o, const char *backing_name,
     return need_v3(c, "External data files are only supported with", "and", e);
 }
 
-static int create_size(uint64_t size, struct qcow2_create *c, struct err *e)
+/* `format`: what the image is too large for, in the message. */
+static int create_size(uint64_t size, const char *format, struct qcow2_create *c, struct err *e)
 {
     if (size % 512)
         return err_set(e, EINVAL, "Image size must be a multiple of 512 bytes");
     unsigned l2_bits = 2 * c->cluster_bits - (c->extended_l2 ? 4 : 3);
     uint64_t l1_entries = num_div_up(size, UINT64_C(1) << l2_bits);
     if (size > INT64_MAX || l1_entries > QCOW2_MAX_L1_BYTES / 8)
-        return err_set(e, EFBIG,
-                       "The image size is too large for file format 'qcow2' (try using a "
-                       "larger cluster size)");
+        return err_set(e, EFBIG, "The image size is too large%s (try using a larger cluster size)",
+                       format);
     c->size = size;
     return 0;
 }
@@ -243,10 +246,38 @@ int qcow2_create_parse(const struct options *o, uint64_t size, const char *backi
                        "'encrypt.format' and its alias 'encryption' can't be used at "
                        "the same time");
     if (create_words(o, backing_format, &c, &crypt, e) || create_cluster(o, &c, e) ||
-        create_backing(backing_name, backing_format, &c, e) || create_refcounts(o, &c, e) ||
-        create_data_file(o, backing_name, &c, e) ||
+        create_backing(backing_name, backing_format, &c, e) || create_lazy(o, &c, e) ||
+        create_refcounts(o, &c, e) || create_data_file(o, backing_name, &c, e) ||
         (c.zstd && need_v3(&c, "Non-zlib compression type is only supported with", "and", e)) ||
-        create_size(size, &c, e) || create_crypt(o, crypt, e))
+        create_size(size, " for file format 'qcow2'", &c, e) || create_crypt(o, crypt, e))
+        return -1;
+    *out = c;
+    return 0;
+}
+
+/* ---- measure --------------------------------------------------------------------------------- */
+
+static int measure_words(const struct options *o, struct qcow2_create *c, struct err *e)
+{
+    int version = 0, prealloc = 0;
+    const char *compat = options_str(o, "compat", "1.1");
+    const char *mode = options_str(o, "preallocation", "off");
+    if (word_parse(compat_words, "", compat, &version, e))
+        return err_set(e, EINVAL, "Invalid compatibility level: '%s'", compat);
+    if (word_parse(prealloc_words, "", mode, &prealloc, e))
+        return err_set(e, EINVAL, "invalid parameter value: %s", mode);
+    c->version = (unsigned)version;
+    c->prealloc = (enum qcow2_prealloc)prealloc;
+    return 0;
+}
+
+int qcow2_measure_parse(const struct options *o, uint64_t size, struct qcow2_create *out,
+                        struct err *e)
+{
+    struct qcow2_create c = {0};
+    const char *crypt = options_str(o, "encrypt.format", NULL);
+    if (measure_words(o, &c, e) || create_cluster(o, &c, e) || create_refcounts(o, &c, e) ||
+        (crypt && create_crypt(o, 1, e)) || create_size(size, "", &c, e))
         return -1;
     *out = c;
     return 0;
