@@ -125,34 +125,6 @@ void status_reader_release(struct status_reader *r)
 
 /* ---- one extent ------------------------------------------------------------------------------ */
 
-/* A ZERO that stands only for the end of a shorter backing image: the image itself has a hole. */
-static int is_short_backing(const struct status_rules *rules, struct extent *x, bool *is_short,
-                            struct err *e)
-{
-    const struct image *backing = rules->image->backing;
-    struct extent own;
-    *is_short = false;
-    if (!backing || x->guest < backing->size)
-        return 0;
-    if (image_map(rules->image, x->guest, x->length, &own, e) < 0)
-        return -1;
-    *is_short = own.kind == EXTENT_HOLE;
-    x->length = num_min(x->length, own.length);
-    return 0;
-}
-
-static int flags_of_zero(const struct status_rules *rules, struct extent *x, uint32_t *flags,
-                         struct err *e)
-{
-    bool is_short;
-    if (is_short_backing(rules, x, &is_short, e) < 0)
-        return -1;
-    *flags = STATUS_ZERO | STATUS_ALLOCATED | (is_short ? 0 : STATUS_PRESENT);
-    if (x->has_host && !is_short)
-        *flags |= STATUS_PLACE;
-    return 0;
-}
-
 static int flags_of_data(struct status_reader *r, const struct status_rules *rules,
                          struct extent *x, uint32_t *flags, struct err *e)
 {
@@ -186,7 +158,9 @@ static int flags_of(struct status_reader *r, const struct status_rules *rules, s
         *flags = FLAGS_STORED | STATUS_PACKED;
         return 0;
     case EXTENT_ZERO:
-        return flags_of_zero(rules, x, flags, e);
+        *flags = STATUS_ZERO | STATUS_ALLOCATED | (x->past_end ? 0 : STATUS_PRESENT) |
+                 (x->has_host ? STATUS_PLACE : 0);
+        return 0;
     default:
         *flags = STATUS_ZERO | (x->has_host ? STATUS_PLACE : 0);
         if (rules->absent_is_present)

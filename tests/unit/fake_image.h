@@ -69,8 +69,8 @@ static inline struct extent *fake_add(struct fake *f, enum extent_kind kind, uin
     return x;
 }
 
-static inline void fake_add_data(struct fake *f, uint64_t guest, uint64_t length,
-                                 struct file *file, uint64_t host)
+static inline void fake_add_data(struct fake *f, uint64_t guest, uint64_t length, struct file *file,
+                                 uint64_t host)
 {
     struct extent *x = fake_add(f, EXTENT_DATA, guest, length);
     x->file = file;

@@ -33,10 +33,24 @@ static void expect_human(const struct status *s, char *out, size_t n)
              s->offset, s->file ? s->file : "");
 }
 
-static const uint64_t numbers[] = {0,       1,        9,         10,          99,
-                                   100,     999,      1000,      65535,       65536,
-                                   1000000, 12345678, 123456789, 18014398509, UINT64_MAX / 10,
-                                   1ull << 63, UINT64_MAX - 1, UINT64_MAX};
+static const uint64_t numbers[] = {0,
+                                   1,
+                                   9,
+                                   10,
+                                   99,
+                                   100,
+                                   999,
+                                   1000,
+                                   65535,
+                                   65536,
+                                   1000000,
+                                   12345678,
+                                   123456789,
+                                   18014398509,
+                                   UINT64_MAX / 10,
+                                   1ull << 63,
+                                   UINT64_MAX - 1,
+                                   UINT64_MAX};
 #define COUNT (sizeof numbers / sizeof numbers[0])
 
 static void check_lines(const struct status *s, struct text *t)
