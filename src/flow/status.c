@@ -52,8 +52,8 @@ static const struct quirk *quirk_of(const char *format)
     return &none;
 }
 
-/* A qcow2 file's holes count only if it looks preallocated: clearly more clusters in the file than
- * on storage. */
+/* A qcow2 image's holes count, also those of its data file, only if its own file looks
+ * preallocated: clearly more clusters in it than on storage. */
 static bool looks_preallocated(const struct image *img)
 {
     int64_t stored = file_allocated(img->file);
@@ -131,9 +131,7 @@ static int flags_of_data(struct status_reader *r, const struct status_rules *rul
     *flags = FLAGS_STORED;
     if (!rules->image->encrypted)
         *flags |= STATUS_PLACE;
-    /* a qcow2 data file is not asked */
-    bool other_file = x->file != rules->image->file && rules->image->cluster_size;
-    if (rules->holes == HOLES_HIDDEN || other_file)
+    if (rules->holes == HOLES_HIDDEN)
         return 0;
     if (view_refine(&r->view, x, e) < 0)
         return -1;
