@@ -54,5 +54,6 @@ if device=$(losetup -f --show deep/file 2>/dev/null); then
 else
     echo "note: no loop device, writing to one is not tried"
 fi
-[ -z "$(ls ./*part* 2>/dev/null)" ] || bad "left behind: $(ls ./*part*)"
+parts=(*part*)
+[ ${#parts[@]} = 0 ] || bad "left behind: ${parts[*]}"
 finish
