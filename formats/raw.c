@@ -109,7 +109,7 @@ static int raw_measure(const struct options *o, uint64_t size, struct image *src
 
 struct raw_writer {
     struct writer writer;
-    uint64_t size; /* of the file: what the user asked for, not rounded */
+    uint64_t size; /* of the file: whole sectors */
 };
 
 /* Before any data comes: a lack of space shows early. A device keeps its size. */
@@ -125,11 +125,10 @@ static int raw_reserve(struct file *f, uint64_t size, enum file_prealloc mode, s
 static int raw_writer_open(const struct writer_params *p, struct writer **out, struct err *e)
 {
     enum file_prealloc mode;
-    uint64_t asked = options_size(p->options, "size", p->size);
     AUTO_FREE struct raw_writer *w = mem_new(1, sizeof *w, e);
     if (!w || raw_preallocation(p->options, &mode, e))
         return -1;
-    w->size = num_div_up(asked, RAW_SECTOR) == num_div_up(p->size, RAW_SECTOR) ? asked : p->size;
+    w->size = num_up(p->size, RAW_SECTOR);
     if (p->first && raw_reserve(p->file, w->size, mode, e))
         return -1;
     w->writer.chunk_size = RAW_CHUNK;
@@ -150,7 +149,7 @@ static void raw_begin(const struct writer *w, struct cursor *c)
     *c = (struct cursor){0};
 }
 
-/* O_DIRECT may have written beyond an odd end. */
+/* O_DIRECT may have written beyond the end. */
 static int raw_finish(struct writer *writer, struct cursor *c, struct pages *pages, struct err *e)
 {
     const struct raw_writer *w = (const struct raw_writer *)writer;
