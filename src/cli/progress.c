@@ -29,6 +29,7 @@ void progress_line_update(struct progress_line *p, double percent)
 {
     if (percent > 100)
         percent = 100;
+    p->moved |= percent > 0;
     if (!p->shown) {
         if (signals_take_progress())
             fprintf(stderr, "    (%3.2f/100%%)\n", percent);

@@ -11,6 +11,7 @@ struct progress_line {
     double step;   /* least change that is worth a new line */
     double last;   /* percent printed last */
     bool started;  /* anything printed yet */
+    bool moved;    /* more than 0 percent was seen */
     bool hold_end; /* keep 100 back until progress_line_finish */
     bool held;
 };

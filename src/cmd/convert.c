@@ -161,7 +161,8 @@ static int convert_flow(struct command_run *r, const struct convert_options *o,
         .progress = progress_line_watch(line), .exact = line->shown, .warn = convert_warn};
     if (convert_run(r->engine, o, &report, e) == 0)
         return 0;
-    if (report.removed[0])
+    /* before the first byte there was nothing that could be missed */
+    if (report.removed[0] && line->moved)
         convert_tell_removed(report.removed, e);
     return -1;
 }
