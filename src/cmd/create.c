@@ -149,7 +149,7 @@ static int create_main(struct command_run *r)
     struct err e = ERR_INIT;
     uint64_t size = SIZE_NOT_GIVEN;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
-    enum object_outcome objects = object_load(&a->objects, &secrets, &e);
+    enum object_outcome objects = object_load(r->engine, &a->objects, &secrets, &e);
     if (objects == OBJECT_HELPED)
         return 0;
     if (objects == OBJECT_BAD)

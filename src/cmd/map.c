@@ -59,7 +59,7 @@ static int map_main(struct command_run *r)
     struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     bool json;
-    enum object_outcome objects = object_load(&a->image.objects, &secrets, &e);
+    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
     if (objects == OBJECT_HELPED)
         return 0;
     if (objects == OBJECT_BAD)

@@ -4,7 +4,8 @@
 
 #include "base/mem.h"
 
-enum object_outcome object_load(const struct text_list *texts, struct secrets **out, struct err *e)
+static enum object_outcome object_load_here(const struct text_list *texts, struct secrets **out,
+                                            struct err *e)
 {
     AUTO(secrets_cleanup) struct secrets *s = texts->n ? secrets_new(e) : NULL;
     const char *answer;
@@ -21,4 +22,13 @@ enum object_outcome object_load(const struct text_list *texts, struct secrets **
     }
     *out = MEM_TAKE(s);
     return OBJECT_OK;
+}
+
+enum object_outcome object_load(struct engine *g, const struct text_list *texts,
+                                struct secrets **out, struct err *e)
+{
+    enum object_outcome outcome = object_load_here(texts, out, e);
+    if (!g || !texts->n)
+        return outcome;
+    return engine_agree(g, outcome == OBJECT_BAD ? -1 : 0, e) ? OBJECT_BAD : outcome;
 }
