@@ -147,6 +147,8 @@ static int memory_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole
     *is_hole = off >= m->size || !block_at(m, off);
     if (off < m->size)
         limit = num_min(limit, m->size);
+    else
+        end = limit; /* the rest of the last block is behind the end too */
     while (end < limit && *is_hole == !block_at(m, end)) {
         /* beyond the table there is nothing more to look at */
         end = end / BLOCK < m->n ? num_down(end, BLOCK) + BLOCK : limit;
