@@ -42,15 +42,13 @@ int image_load_snapshot(struct image *img, const char *param, struct err *e)
         err_hint(e, "Failed in parsing snapshot param '%s'", param);
         return -1;
     }
-    int rc;
     if (!img->format->load_snapshot)
-        rc = err_set(e, ENOTSUP,
-                     "Block format '%s' used by device '' does not support temporarily loading "
-                     "internal snapshots",
-                     img->format->name);
-    else if (by_key)
-        rc = load(img, id, name, e);
-    else if ((rc = load(img, param, NULL, e)) && e->no == ENOENT)
-        rc = load(img, NULL, param, e);
-    return rc ? err_prefix(e, "Failed to load snapshot: ") : 0;
+        return err_set(e, ENOTSUP,
+                       "Block format '%s' used by device '' does not support temporarily loading "
+                       "internal snapshots",
+                       img->format->name);
+    if (by_key)
+        return load(img, id, name, e);
+    int rc = load(img, param, NULL, e);
+    return rc && e->no == ENOENT ? load(img, NULL, param, e) : rc;
 }
