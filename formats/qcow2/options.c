@@ -110,18 +110,35 @@ static const struct word driver_words[] = {{"blkdebug", 0},
                                            {"vvfat", 0},
                                            {NULL, 0}};
 
+/* *format = 0 if nothing is to be encrypted. */
+static int crypt_words_parse(const struct options *o, int *format, struct err *e)
+{
+    static const char *const sub[] = {
+        "encrypt.key-secret",     "encrypt.cipher-alg", "encrypt.cipher-mode", "encrypt.ivgen-alg",
+        "encrypt.ivgen-hash-alg", "encrypt.hash-alg",   "encrypt.iter-time"};
+    const char *text = options_str(o, "encrypt.format", NULL);
+    if (text)
+        return word_parse(crypt_words, "format", text, format, e);
+    *format = options_bool(o, "encryption", false);
+    for (size_t i = 0; i < ARRAY_LEN(sub) && !*format; i++)
+        if (options_given(o, sub[i]))
+            return err_set(e, EINVAL, "Parameter 'encrypt.format' is missing");
+    return 0;
+}
+
 static int create_words(const struct options *o, const char *backing_format, struct qcow2_create *c,
                         int *crypt, struct err *e)
 {
     int version = 0, prealloc = 0, zstd = 0, driver = 0;
-    const char *format = options_str(o, "encrypt.format", NULL);
-    if (word_parse(compat_words, "version", options_str(o, "compat", "1.1"), &version, e) ||
-        (backing_format && word_parse(driver_words, "backing-fmt", backing_format, &driver, e)) ||
-        (format && word_parse(crypt_words, "format", format, crypt, e)) ||
-        word_parse(prealloc_words, "preallocation", options_str(o, "preallocation", "off"),
-                   &prealloc, e) ||
-        word_parse(codec_words, "compression-type", options_str(o, "compression_type", "zlib"),
-                   &zstd, e))
+    const char *mode = options_str(o, "preallocation", "off");
+    const char *codec = options_str(o, "compression_type", "zlib");
+    if (word_parse(compat_words, "version", options_str(o, "compat", "1.1"), &version, e))
+        return -1;
+    if (backing_format && word_parse(driver_words, "backing-fmt", backing_format, &driver, e))
+        return -1;
+    if (crypt_words_parse(o, crypt, e) ||
+        word_parse(prealloc_words, "preallocation", mode, &prealloc, e) ||
+        word_parse(codec_words, "compression-type", codec, &zstd, e))
         return -1;
     c->version = (unsigned)version;
     c->prealloc = (enum qcow2_prealloc)prealloc;
@@ -221,16 +238,8 @@ static int create_size(uint64_t size, const char *format, struct qcow2_create *c
 
 static int create_crypt(const struct options *o, int format, struct err *e)
 {
-    static const char *const sub[] = {
-        "encrypt.key-secret",     "encrypt.cipher-alg", "encrypt.cipher-mode", "encrypt.ivgen-alg",
-        "encrypt.ivgen-hash-alg", "encrypt.hash-alg",   "encrypt.iter-time"};
-    bool aes = options_bool(o, "encryption", false);
-    if (!aes && !format) {
-        for (size_t i = 0; i < ARRAY_LEN(sub); i++)
-            if (options_given(o, sub[i]))
-                return err_set(e, EINVAL, "Parameter 'encrypt.format' is missing");
+    if (!format)
         return 0;
-    }
     if (!options_str(o, "encrypt.key-secret", NULL))
         return err_set(e, EINVAL, "Parameter 'encrypt.key-secret' is required for cipher");
     return err_set(e, ENOTSUP, "Writing encrypted qcow2 images is not supported");
