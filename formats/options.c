@@ -349,7 +349,7 @@ int options_parse(struct options *o, const char *text, void (*warn)(const char *
 
 bool options_given(const struct options *o, const char *name)
 {
-    const struct option_value *v = options_find(o, name);
+    const struct option_value *v = o ? options_find(o, name) : NULL;
     return v && v->given;
 }
 
