@@ -385,7 +385,7 @@ static void draw_needs(struct image_made *m, bool packs)
 static void any_sequence(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 240; i++) {
+    for (unsigned i = 0; i < 120; i++) {
         unsigned bits = 9 + draw(13);
         char list[200];
         bool v2 = draw(6) == 0, extended = !v2 && bits >= 14 && draw(3) == 0;
@@ -403,7 +403,7 @@ static void any_sequence(void **state)
         made_chunks(&m);
         made_end(&m);
         verify(&m);
-        if (i % 4 == 0)
+        if (i % 5 == 0)
             qemu_check(m.path);
         made_release(&m);
     }
