@@ -28,6 +28,11 @@ struct format_info {
     json_t *specific;  /* the "data" object of format-specific, in key order, or NULL */
 };
 
+struct format_status {
+    bool shows_holes; /* DATA that the file below does not store is shown as zero */
+    uint64_t reach;   /* an answer never crosses a multiple of so many guest bytes; 0 = no limit */
+};
+
 enum check_fix { CHECK_FIX_NONE = 0, CHECK_FIX_LEAKS = 1, CHECK_FIX_ERRORS = 2 };
 
 struct check_result {
@@ -77,6 +82,9 @@ struct format {
                  struct check_result *out, struct err *e);
     /* NULL: no internal snapshots */
     int (*load_snapshot)(struct image *img, const char *id, const char *name, struct err *e);
+    /* How qemu-img's block status of this image differs from its map (flow/status.c). NULL: what is
+     * known there of the format by its name. */
+    void (*status)(struct image *img, struct format_status *out);
     /* bytes of storage used by the files beyond img->file (data file, extents); NULL: none */
     int64_t (*allocated_beyond)(struct image *img);
 

@@ -160,6 +160,7 @@ const struct format format_qcow2 = {
     .info = qcow2_info,
     .check = qcow2_check,
     .load_snapshot = qcow2_load_snapshot,
+    .status = qcow2_status,
     .allocated_beyond = qcow2_allocated_beyond,
     .bitmap_list = qcow2_bitmap_list,
     .bitmap_read = qcow2_bitmap_read,

@@ -4,6 +4,7 @@
  *   header.c     the header and its extensions: load and store side by side, checks
  *   open.c       format_qcow2: open, close, probe, info
  *   map.c        guest offset -> extent: standard and extended L2 entries
+ *   status.c     what qemu-img shows of the map
  *   snapshot.c   the snapshot table
  *   bitmap.c     the bitmap directory and tables
  *   check.c      reference counting against refcounts

@@ -131,6 +131,8 @@ int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e);
 int qcow2_crypto_load(const struct qcow2 *q, json_t **out, struct err *e);
 int qcow2_info(struct image *img, struct format_info *out, struct err *e);
 
+void qcow2_status(struct image *img, struct format_status *out); /* status.c */
+
 int qcow2_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
                 struct check_result *out, struct err *e);
 

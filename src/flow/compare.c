@@ -18,6 +18,7 @@
 struct compare {
     const struct compare_options *o;
     struct walk walk;
+    struct compared compared;
     uint64_t common, total; /* guest bytes: of the smaller, of the larger image */
 
     /* rank 0 */
@@ -48,7 +49,7 @@ static int worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
     const struct compare *c = ctx;
     AUTO_FREE struct worker *w = mem_new(1, sizeof *w, e);
     (void)depth; /* DEPTH */
-    if (!w || comparer_new(c->walk.image, c->walk.chunk, c->o->strict, &w->comparer, e) < 0)
+    if (!w || comparer_new(&c->compared, c->walk.chunk, &w->comparer, e) < 0)
         return -1;
     w->c = c;
     *worker = MEM_TAKE(w);
@@ -124,6 +125,16 @@ static struct walk walk_for(const struct engine *g, const struct compare_options
     };
 }
 
+static int set_compared(struct compare *c, struct err *e)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        c->compared.image[i] = c->walk.image[i];
+        if (c->o->strict && status_rules_new(c->walk.image[i], &c->compared.rules[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int run(struct engine *g, struct compare *c, struct err *e)
 {
     uint64_t fit = num_max(memory_half(c->o) / (2 * c->walk.chunk), 1);
@@ -138,15 +149,10 @@ static int run(struct engine *g, struct compare *c, struct err *e)
         .worker_free = worker_free,
         .prepare = prepare,
     };
-    int status = 0;
-    if (engine_rank(g) == 0)
-        status = skipper_init(&c->skipper, c->walk.image, c->o->strict, e);
-    if (engine_agree(g, status, e) == 0)
-        status = engine_run(g, &job, e);
-    else
-        status = -1;
-    skipper_release(&c->skipper);
-    return status;
+    if (engine_agree(g, set_compared(c, e), e) < 0)
+        return -1;
+    c->skipper = skipper_of(&c->compared);
+    return engine_run(g, &job, e);
 }
 
 /* Rank 0: what was found, as compare's caller is to show it. */
@@ -204,6 +210,8 @@ int compare_run(struct engine *g, const struct compare_options *o, const struct 
     int status = walk_open(g, &c.walk, e);
     if (status == 0)
         status = compare_opened(g, &c, out, e);
+    status_rules_free(c.compared.rules[0]);
+    status_rules_free(c.compared.rules[1]);
     walk_close(&c.walk);
     return status;
 }

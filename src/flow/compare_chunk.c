@@ -27,7 +27,6 @@ struct side {
 };
 
 struct comparer {
-    uint64_t chunk;
     bool strict;
     struct side side[2];
     struct piece *pieces;
@@ -39,27 +38,27 @@ struct comparer {
 
 /* ---- one worker's state ---------------------------------------------------------------------- */
 
-static int side_init(struct side *s, struct image *image, const struct comparer *c, struct err *e)
+static int side_init(struct side *s, struct image *image, uint64_t chunk, struct err *e)
 {
     s->view = view_of(image);
-    if (c->strict && status_reader_init(&s->status, image, e) < 0)
-        return -1;
     s->reader = image_reader_new(e);
-    s->buf = s->reader ? mem_io(c->chunk, e) : NULL;
+    s->buf = s->reader ? mem_io(chunk, e) : NULL;
     return s->buf ? 0 : -1;
 }
 
-int comparer_new(struct image *const image[2], uint64_t chunk, bool strict, struct comparer **out,
-                 struct err *e)
+int comparer_new(const struct compared *of, uint64_t chunk, struct comparer **out, struct err *e)
 {
     struct comparer *c = mem_new(1, sizeof *c, e);
     if (!c)
         return -1;
-    c->chunk = chunk;
-    c->strict = strict;
-    if (side_init(&c->side[0], image[0], c, e) < 0 || side_init(&c->side[1], image[1], c, e) < 0) {
-        comparer_free(c);
-        return -1;
+    c->strict = of->rules[0];
+    for (unsigned i = 0; i < 2; i++) {
+        if (c->strict)
+            c->side[i].status = status_reader_of(of->rules[i]);
+        if (side_init(&c->side[i], of->image[i], chunk, e) < 0) {
+            comparer_free(c);
+            return -1;
+        }
     }
     *out = c;
     return 0;
@@ -71,7 +70,6 @@ void comparer_free(struct comparer *c)
         return;
     for (unsigned i = 0; i < 2; i++) {
         image_reader_free(c->side[i].reader);
-        status_reader_release(&c->side[i].status);
         free(c->side[i].buf);
         free(c->side[i].list);
     }
@@ -303,21 +301,15 @@ int comparer_run(struct comparer *c, uint64_t guest, uint64_t length, struct fou
 
 /* ---- rank 0 ---------------------------------------------------------------------------------- */
 
-int skipper_init(struct skipper *s, struct image *const image[2], bool strict, struct err *e)
+struct skipper skipper_of(const struct compared *of)
 {
-    *s = (struct skipper){.strict = strict};
+    struct skipper s = {.strict = of->rules[0]};
     for (unsigned i = 0; i < 2; i++) {
-        s->view[i] = view_of(image[i]);
-        if (strict && status_reader_init(&s->status[i], image[i], e) < 0)
-            return -1;
+        s.view[i] = view_of(of->image[i]);
+        if (s.strict)
+            s.status[i] = status_reader_of(of->rules[i]);
     }
-    return 0;
-}
-
-void skipper_release(struct skipper *s)
-{
-    status_reader_release(&s->status[0]);
-    status_reader_release(&s->status[1]);
+    return s;
 }
 
 /* How many bytes from `at` on are surely equal: 0 = look. */

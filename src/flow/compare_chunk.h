@@ -26,9 +26,14 @@ struct found {
 
 struct comparer; /* one worker's: buffers, readers */
 
-/* image[]: borrowed. chunk: most bytes of one chunk. */
-int comparer_new(struct image *const image[2], uint64_t chunk, bool strict, struct comparer **out,
-                 struct err *e);
+/* What is compared; shared by the threads of a rank. */
+struct compared {
+    struct image *image[2];
+    struct status_rules *rules[2]; /* strict; else NULL */
+};
+
+/* `of` is borrowed. chunk: most bytes of one chunk. */
+int comparer_new(const struct compared *of, uint64_t chunk, struct comparer **out, struct err *e);
 void comparer_free(struct comparer *c); /* NULL is fine */
 
 /* Compare [guest, guest + length) of both; the end of an image goes on as zeros. -1 only if memory
@@ -40,13 +45,12 @@ int comparer_run(struct comparer *c, uint64_t guest, uint64_t length, struct fou
  */
 
 struct skipper {
+    bool strict;
     struct view view[2];
     struct status_reader status[2]; /* strict */
-    bool strict;
 };
 
-int skipper_init(struct skipper *s, struct image *const image[2], bool strict, struct err *e);
-void skipper_release(struct skipper *s);
+struct skipper skipper_of(const struct compared *of);
 
 /* The first offset in [guest, end) that must be looked at, or `end`. Never fails: what cannot be
  * mapped is looked at by a worker, who meets the failure in its order. */

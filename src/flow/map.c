@@ -20,6 +20,7 @@
 struct map {
     const struct map_options *o;
     struct walk walk;
+    struct status_rules *rules;
     uint64_t chunk;
     uint64_t start, end; /* guest bytes asked for */
 
@@ -50,7 +51,6 @@ static void worker_free(void *worker)
         return;
     for (unsigned i = 0; i < DEPTH; i++)
         text_release(&w->message[i]);
-    status_reader_release(&w->reader);
     free(w);
 }
 
@@ -59,9 +59,10 @@ static int worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
     const struct map *m = ctx;
     AUTO_FREE struct worker *w = mem_new(1, sizeof *w, e);
     (void)depth; /* DEPTH */
-    if (!w || status_reader_init(&w->reader, m->walk.image[0], e) < 0)
+    if (!w)
         return -1;
     w->m = m;
+    w->reader = status_reader_of(m->rules);
     *worker = MEM_TAKE(w);
     return 0;
 }
@@ -224,8 +225,7 @@ static void set_range(struct map *m)
 static int begin(struct map *m, struct err *e)
 {
     const char *head = m->o->json ? "[" : TEXT_HUMAN_HEAD;
-    if (status_reader_init(&m->reader, m->walk.image[0], e) < 0)
-        return -1;
+    m->reader = status_reader_of(m->rules);
     return write_out(m, head, strlen(head), e);
 }
 
@@ -263,7 +263,10 @@ static int run(struct engine *g, struct map *m, struct err *e)
     };
     bool first = engine_rank(g) == 0;
     set_range(m);
-    if (engine_agree(g, first ? begin(m, e) : 0, e) < 0 || engine_run(g, &job, e) < 0)
+    int status = status_rules_new(m->walk.image[0], &m->rules, e);
+    if (status == 0 && first)
+        status = begin(m, e);
+    if (engine_agree(g, status, e) < 0 || engine_run(g, &job, e) < 0)
         return -1;
     return engine_agree(g, first ? finish(m, e) : 0, e);
 }
@@ -274,7 +277,7 @@ static void release(struct map *m)
         free(m->names[i]);
     free(m->names);
     text_release(&m->line);
-    status_reader_release(&m->reader);
+    status_rules_free(m->rules);
     walk_close(&m->walk);
 }
 

@@ -8,26 +8,26 @@
 
 /* ---- rules of each format -------------------------------------------------------------------- */
 
-enum holes {
-    HOLES_HIDDEN,   /* an allocated block is data, whatever the file stores */
-    HOLES_ARE_ZERO, /* zero, but still data */
-    HOLES_ARE_HOLES /* zero and not data */
-};
-
 /* How far one answer of the format goes at most. */
-enum reach { REACH_FAR, REACH_CLUSTER, REACH_TABLE8, REACH_TABLE_QED };
+enum reach { REACH_FAR, REACH_CLUSTER, REACH_TABLE_QED };
 
-struct status_rules {
+struct rule {
     struct image *image;
     bool opaque; /* all is data without a place */
     bool absent_is_present;
-    enum holes holes;
-    uint64_t reach; /* guest bytes, an answer never crosses a multiple; 0 = no limit */
+    bool finds_holes; /* the format's own map looks for the holes of the file below */
+    bool shows_holes; /* what the file below does not store is zero, but still data */
+    uint64_t reach;   /* guest bytes, an answer never crosses a multiple; 0 = no limit */
+};
+
+struct status_rules {
+    unsigned n;
+    struct rule of[]; /* each image of the chain, from the top */
 };
 
 static const struct quirk {
     const char *format;
-    bool opaque, absent_is_present;
+    bool opaque, absent_is_present, finds_holes;
     enum reach reach;
 } quirks[] = {
     {"bochs", .opaque = true},
@@ -35,8 +35,8 @@ static const struct quirk {
     {"dmg", .opaque = true},
     {"luks", .opaque = true},
     {"qcow", .reach = REACH_CLUSTER},
-    {"qcow2", .reach = REACH_TABLE8},
     {"qed", .reach = REACH_TABLE_QED},
+    {"raw", .finds_holes = true},
     {"vdi", .absent_is_present = true, .reach = REACH_CLUSTER},
     {"vhdx", .opaque = true},
     {"vmdk", .reach = REACH_CLUSTER},
@@ -52,116 +52,105 @@ static const struct quirk *quirk_of(const char *format)
     return &none;
 }
 
-/* A qcow2 image's holes count, also those of its data file, only if its own file looks
- * preallocated: clearly more clusters in it than on storage. */
-static bool looks_preallocated(const struct image *img)
-{
-    int64_t stored = file_allocated(img->file);
-    if (stored < 0 || !img->cluster_size)
-        return false;
-    uint64_t real = (uint64_t)stored / img->cluster_size;
-    uint64_t clusters = num_div_up(file_size(img->file), img->cluster_size);
-    return clusters >= num_max(real + real / 9, real + 2);
-}
-
-static enum holes holes_of(const struct image *img)
-{
-    const char *format = img->format->name;
-    if (strcmp(format, "raw") == 0)
-        return HOLES_ARE_HOLES;
-    if (strcmp(format, "qcow2") == 0)
-        return looks_preallocated(img) ? HOLES_ARE_ZERO : HOLES_HIDDEN;
-    return img->cluster_size ? HOLES_HIDDEN : HOLES_ARE_ZERO; /* 0: fixed and flat layouts */
-}
-
 static uint64_t reach_of(const struct image *img, enum reach reach)
 {
     uint64_t cluster = img->cluster_size;
     switch (reach) {
     case REACH_CLUSTER:
         return cluster;
-    case REACH_TABLE8: /* a second-level table of one cluster, 8 bytes an entry */
-        return cluster * (cluster / 8);
-    case REACH_TABLE_QED: /* of four clusters */
+    case REACH_TABLE_QED: /* a second-level table of four clusters */
         return cluster * (cluster / 2);
     default:
         return 0;
     }
 }
 
-static struct status_rules rules_of(struct image *img)
+static struct rule rule_of(struct image *img)
 {
     const struct quirk *q = quirk_of(img->format->name);
-    return (struct status_rules){
+    struct rule r = {
         .image = img,
         .opaque = q->opaque,
         .absent_is_present = q->absent_is_present,
-        .holes = holes_of(img),
+        .finds_holes = q->finds_holes,
+        .shows_holes = img->cluster_size == 0 && !q->finds_holes, /* fixed and flat layouts */
         .reach = reach_of(img, q->reach),
     };
+    if (img->format->status) {
+        struct format_status own = {0};
+        img->format->status(img, &own);
+        r.shows_holes = own.shows_holes;
+        r.reach = own.reach;
+    }
+    return r;
 }
 
-int status_reader_init(struct status_reader *r, struct image *image, struct err *e)
+int status_rules_new(struct image *image, struct status_rules **out, struct err *e)
 {
-    *r = (struct status_reader){.view = view_of(image)};
+    unsigned n = 0;
     for (struct image *i = image; i; i = i->backing)
-        r->n++;
-    r->rules = mem_new(r->n, sizeof *r->rules, e);
-    if (!r->rules)
+        n++;
+    struct status_rules *rules = mem_new(1, sizeof *rules + n * sizeof rules->of[0], e);
+    if (!rules)
         return -1;
-    unsigned depth = 0;
     for (struct image *i = image; i; i = i->backing)
-        r->rules[depth++] = rules_of(i);
+        rules->of[rules->n++] = rule_of(i);
+    *out = rules;
     return 0;
 }
 
-void status_reader_release(struct status_reader *r)
+void status_rules_free(struct status_rules *rules)
 {
-    free(r->rules);
-    *r = (struct status_reader){0};
+    free(rules);
 }
 
-#define FLAGS_STORED (STATUS_DATA | STATUS_PRESENT | STATUS_ALLOCATED)
+struct status_reader status_reader_of(const struct status_rules *rules)
+{
+    return (struct status_reader){.view = view_of(rules->of[0].image), .rules = rules};
+}
 
 /* ---- one extent ------------------------------------------------------------------------------ */
 
-static int flags_of_data(struct status_reader *r, const struct status_rules *rules,
-                         struct extent *x, uint32_t *flags, struct err *e)
+#define FLAGS_STORED (STATUS_DATA | STATUS_PRESENT | STATUS_ALLOCATED)
+
+static int flags_of_data(struct status_reader *r, const struct rule *rule, struct extent *x,
+                         uint32_t *flags, struct err *e)
 {
     *flags = FLAGS_STORED;
-    if (!rules->image->encrypted)
+    if (!rule->image->encrypted)
         *flags |= STATUS_PLACE;
-    if (rules->holes == HOLES_HIDDEN)
+    if (!rule->shows_holes)
         return 0;
     if (view_refine(&r->view, x, e) < 0)
         return -1;
     if (x->file_hole)
         *flags |= STATUS_ZERO;
-    if (x->file_hole && rules->holes == HOLES_ARE_HOLES)
-        *flags &= ~(uint32_t)STATUS_DATA;
     return 0;
 }
 
-static int flags_of(struct status_reader *r, const struct status_rules *rules, struct extent *x,
+static int flags_of(struct status_reader *r, const struct rule *rule, struct extent *x,
                     uint32_t *flags, struct err *e)
 {
-    if (rules->opaque) {
+    if (rule->opaque) {
         *flags = FLAGS_STORED;
         return 0;
     }
     switch (x->kind) {
     case EXTENT_DATA:
-        return flags_of_data(r, rules, x, flags, e);
+        return flags_of_data(r, rule, x, flags, e);
     case EXTENT_PACKED:
         *flags = FLAGS_STORED | STATUS_PACKED;
         return 0;
     case EXTENT_ZERO:
-        *flags = STATUS_ZERO | STATUS_ALLOCATED | (x->past_end ? 0 : STATUS_PRESENT) |
-                 (x->has_host ? STATUS_PLACE : 0);
+        *flags = STATUS_ZERO | STATUS_ALLOCATED;
+        if (!x->past_end)
+            *flags |= STATUS_PRESENT;
+        if (x->has_host && (x->host || rule->finds_holes)) /* 0 in a qcow2 data file: not shown */
+            *flags |= STATUS_PLACE;
         return 0;
     default:
         *flags = STATUS_ZERO | (x->has_host ? STATUS_PLACE : 0);
-        if (rules->absent_is_present)
+        if (rule->absent_is_present)
             *flags |= STATUS_PRESENT | STATUS_ALLOCATED;
         return 0;
     }
@@ -172,14 +161,14 @@ int status_at(struct status_reader *r, uint64_t guest, uint64_t end, struct stat
 {
     struct extent x;
     uint32_t flags;
-    if (r->rules[0].opaque) {
+    if (r->rules->of[0].opaque) {
         *out = (struct status){.start = guest, .length = end - guest, .flags = FLAGS_STORED};
         return 0;
     }
     if (image_map_chain(r->view.image, guest, end - guest, UINT32_MAX, &x, e) < 0)
         return -1;
-    unsigned depth = (unsigned)num_min(x.depth, r->n - 1);
-    if (flags_of(r, &r->rules[depth], &x, &flags, e) < 0)
+    unsigned depth = (unsigned)num_min(x.depth, r->rules->n - 1);
+    if (flags_of(r, &r->rules->of[depth], &x, &flags, e) < 0)
         return -1;
     *out = (struct status){.start = guest, .length = x.length, .depth = depth, .flags = flags};
     if (flags & STATUS_PLACE) {
@@ -208,7 +197,7 @@ static uint64_t reach_end(const struct status_reader *r, uint64_t guest, unsigne
 {
     uint64_t end = r->view.image->size;
     for (unsigned i = 0; i <= depth; i++) {
-        uint64_t reach = r->rules[i].reach;
+        uint64_t reach = r->rules->of[i].reach;
         if (reach)
             end = num_min(end, (guest / reach + 1) * reach);
     }
@@ -219,7 +208,8 @@ static bool reaches_end(const struct status_reader *r, const struct status *run)
 {
     uint64_t end = run->start + run->length;
     bool nowhere = !(run->flags & STATUS_ALLOCATED);
-    return end == r->view.image->size || (nowhere && end == r->rules[r->n - 1].image->size);
+    return end == r->view.image->size ||
+           (nowhere && end == r->rules->of[r->rules->n - 1].image->size);
 }
 
 /* Lengthen the run. What cannot be read behind it is met, and reported, when it is asked for. */

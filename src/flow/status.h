@@ -32,16 +32,20 @@ struct status {
     uint32_t flags;
 };
 
+/* How the formats of an image's chain show their status; shared by the threads of a rank. */
+struct status_rules;
+
+int status_rules_new(struct image *image, struct status_rules **out, struct err *e);
+void status_rules_free(struct status_rules *rules); /* NULL is fine */
+
 /* One thread's reader of one image's status. */
 struct status_reader {
     struct view view;
-    struct status_rules *rules; /* one an image of the chain */
-    unsigned n;
-    struct status run; /* the last answer of status_run */
+    const struct status_rules *rules; /* borrowed */
+    struct status run;                /* the last answer of status_run */
 };
 
-int status_reader_init(struct status_reader *r, struct image *image, struct err *e);
-void status_reader_release(struct status_reader *r);
+struct status_reader status_reader_of(const struct status_rules *rules);
 
 /* The status at `guest`, at most to `end` (inside the image), as far as one question tells. */
 int status_at(struct status_reader *r, uint64_t guest, uint64_t end, struct status *out,

@@ -42,14 +42,31 @@ static void put(struct pair *p, unsigned i, uint64_t off, const char *byte)
     assert_int_equal(file_write(p->file[i], byte, 1, off, &e), 0);
 }
 
+static struct compared compared_of(struct pair *p, bool strict)
+{
+    struct err e = ERR_INIT;
+    struct compared of = {.image = {p->image[0], p->image[1]}};
+    for (unsigned i = 0; i < 2 && strict; i++)
+        assert_int_equal(status_rules_new(p->image[i], &of.rules[i], &e), 0);
+    return of;
+}
+
+static void compared_release(struct compared *of)
+{
+    status_rules_free(of->rules[0]);
+    status_rules_free(of->rules[1]);
+}
+
 static struct found compare(struct pair *p, uint64_t guest, uint64_t length, bool strict)
 {
     struct comparer *c;
     struct found found;
     struct err e = ERR_INIT;
-    assert_int_equal(comparer_new(p->image, CHUNK, strict, &c, &e), 0);
+    struct compared of = compared_of(p, strict);
+    assert_int_equal(comparer_new(&of, CHUNK, &c, &e), 0);
     assert_int_equal(comparer_run(c, guest, length, &found, &e), 0);
     comparer_free(c);
+    compared_release(&of);
     return found;
 }
 
@@ -207,11 +224,11 @@ static void strict_compares_status(void **state)
 
 static uint64_t next_of(struct pair *p, uint64_t guest, bool strict)
 {
-    struct skipper s;
     struct err e = ERR_INIT;
-    assert_int_equal(skipper_init(&s, p->image, strict, &e), 0);
+    struct compared of = compared_of(p, strict);
+    struct skipper s = skipper_of(&of);
     uint64_t at = skipper_next(&s, guest, p->f[1].image.size, &e);
-    skipper_release(&s);
+    compared_release(&of);
     return at;
 }
 
