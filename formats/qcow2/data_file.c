@@ -42,11 +42,8 @@ static int open_child(const struct image *img, const json_t *child, struct file 
 static char *path_of(const struct image *img, const char *name, struct err *e)
 {
     const char *own = file_name(img->file), *slash = strrchr(own, '/');
-    if (name[0] == '/')
+    if (name[0] == '/' || !slash)
         return mem_strdup(name, e);
-    /* "./" keeps a name with a colon from looking like a protocol to anyone */
-    if (!slash)
-        return mem_printf(e, "./%s", name);
     return mem_printf(e, "%.*s/%s", (int)(slash - own), own, name);
 }
 
