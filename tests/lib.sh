@@ -14,6 +14,7 @@ IMG=${IMG:-$BUILD/mpi-img}
 REF=${REF:-/usr/bin/qemu-img}
 REF_IO=${REF_IO:-/usr/bin/qemu-io}
 cases=0 failures=0 T=
+command -v "$IMG" >/dev/null || { echo "FAIL: no program: $IMG (build first, or set IMG)" >&2; exit 1; }
 
 # -- verdicts --------------------------------------------------------------------------------------
 
