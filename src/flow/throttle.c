@@ -34,6 +34,6 @@ void throttle_wait(struct throttle *t, uint64_t bytes)
     double t0 = now();
     if (t->due < t0)
         t->due = t0;
-    sleep_until(t->due);
     t->due += (double)bytes / t->rate;
+    sleep_until(t->due);
 }

@@ -6,13 +6,13 @@
 
 struct throttle {
     double rate; /* bytes a second for this worker; 0 = no limit */
-    double due;  /* when the next bytes may go, in seconds of the monotonic clock */
+    double due;  /* when all bytes so far are paid for, in seconds of the monotonic clock */
 };
 
 /* `rate` bytes a second for `workers` workers. */
 struct throttle throttle_share(uint64_t rate, unsigned workers);
 
-/* Sleep until `bytes` more may be written. */
+/* Sleep for as long as `bytes` more take at this rate: also the first are not free. */
 void throttle_wait(struct throttle *t, uint64_t bytes);
 
 #endif

@@ -51,14 +51,15 @@ static int open_file(struct image *img, struct err *e)
     return node_open(img->spec, &img->flags, &img->file, e);
 }
 
-/* What cannot be read is raw: reading it will say why. */
+/* An empty file is raw. A head that cannot be read is no reason to guess: taken for raw, an image
+ * of another format would be copied as if its tables were the guest's data. */
 static const struct format *probe(struct image *img, struct err *e)
 {
     uint8_t head[PROBE_BYTES];
     size_t got = 0;
     if (file_read_padded(img->file, head, sizeof head, 0, &got, e)) {
-        err_clear(e);
-        got = 0;
+        err_prefix(e, "Could not read image for determining its format: ");
+        return NULL;
     }
     return got ? format_probe(head, got, file_name(img->file)) : format_find("raw");
 }
@@ -73,6 +74,8 @@ static int choose_format(struct image *img, struct err *e)
     }
     img->probed = !driver;
     img->format = driver ? format_find(driver) : probe(img, e);
+    if (!img->format)
+        return -1;
     return json_object_set_new(img->spec, "driver", json_string(img->format->name)) ? err_nomem(e)
                                                                                     : 0;
 }

@@ -126,6 +126,7 @@ static int temp_open(struct output *o, const char *path, struct err *e)
     /* private while it may be more open than what it replaces; the mode follows at the end */
     r.mode = o->held ? 0600 : POSIX_MODE;
     r.flags = O_EXCL | O_NOFOLLOW;
+    r.keep = true; /* it is new: there is nothing to cut off */
     for (int tries = 0; tries < 10; tries++) {
         if (!posix_open(&r, &o->file, e))
             return 0;
@@ -228,18 +229,22 @@ static int inherit(const struct output *o, struct err *e)
     return 0;
 }
 
-/* A name is safe when its folder is. Not all file systems can be asked for that. */
-static int sync_folder(const char *path, struct err *e)
+/* The folder of a path, to be synced; -1 where one may create but not read. Opened before the
+ * rename, since after it nothing but the storage may fail. */
+static int folder_open(const char *path, int *fd, struct err *e)
 {
     size_t n = folder_length(path);
     AUTO_FREE char *folder = n ? mem_printf(e, "%.*s", (int)n, path) : mem_strdup(".", e);
     if (!folder)
         return -1;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return 0; /* one may create in a folder that one may not read */
+    *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return 0;
+}
+
+/* A name is safe when its folder is. Not all file systems can be asked for that. */
+static int folder_sync(int fd, struct err *e)
+{
     int no = fsync(fd) ? errno : 0;
-    close(fd);
     return no == EIO || no == ENOSPC || no == EDQUOT ? file_fail(e, no) : 0;
 }
 
@@ -259,6 +264,27 @@ static int close_and_rename(struct output *o, struct err *e)
     return r;
 }
 
+static int commit_in_place(struct output *o, struct err *e)
+{
+    struct file *f = MEM_TAKE(o->file);
+    return file_close(f, e);
+}
+
+static int commit_renamed(struct output *o, struct err *e)
+{
+    int folder = -1;
+    if (!o->opt.cache.no_flush && folder_open(o->final, &folder, e)) {
+        unlink(o->temp);
+        return -1;
+    }
+    int r = close_and_rename(o, e);
+    if (!r && folder >= 0)
+        r = folder_sync(folder, e);
+    if (folder >= 0)
+        close(folder);
+    return r;
+}
+
 int output_commit(struct output *o, struct err *e)
 {
     bool in_place = output_in_place(o);
@@ -266,15 +292,7 @@ int output_commit(struct output *o, struct err *e)
         output_abandon(o, NULL);
         return -1;
     }
-    int r;
-    if (in_place) {
-        struct file *f = MEM_TAKE(o->file);
-        r = file_close(f, e);
-    } else {
-        r = close_and_rename(o, e);
-    }
-    if (!r && !in_place && !o->opt.cache.no_flush)
-        r = sync_folder(o->final, e);
+    int r = in_place ? commit_in_place(o, e) : commit_renamed(o, e);
     output_free(o);
     return r;
 }

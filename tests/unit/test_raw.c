@@ -154,13 +154,13 @@ static void made_as_asked(void **state)
     struct err e = ERR_INIT;
     struct file *f = new_file("", 0);
     assert_int_equal(make("size=1000", 1024, f, &e), 0);
-    assert_int_equal(file_size(f), 1000);
+    assert_int_equal(file_size(f), 1024);
     assert_int_equal(make("size=4096", 4096, f, &e), 0);
     assert_int_equal(file_size(f), 4096);
     assert_int_equal(make("", 8192, f, &e), 0);
     assert_int_equal(file_size(f), 8192);
     assert_int_equal(make("size=1000,preallocation=full", 1024, f, &e), 0);
-    assert_int_equal(file_size(f), 1000);
+    assert_int_equal(file_size(f), 1024);
     file_cleanup(&f);
     f = new_file("", 0);
     assert_int_equal(make("size=1M,preallocation=full", MIB, f, &e), 0);
