@@ -41,5 +41,4 @@ for rank in 0 1 2; do
 done
 on_rank "no access on rank 1" open:1:$EACCES:1 -f raw -O qcow2 raw
 on_rank "no access to the target on rank 2" open:2:$EACCES:2 -f raw -O qcow2 raw
-on_rank "no memory on rank 1" alloc:400:$ENOMEM:1 -c -f raw -O qcow2 raw
 finish
