@@ -8,7 +8,8 @@
 #include "base/num.h"
 #include "base/zero.h"
 
-#define SECTOR 512u
+#define SECTOR     512u
+#define WINDOW_MIN (2 * MIB)
 
 /* A stretch of the chunk of which each side is all zeros or all in its buffer. */
 struct piece {
@@ -303,7 +304,7 @@ int comparer_run(struct comparer *c, uint64_t guest, uint64_t length, struct fou
 
 struct skipper skipper_of(const struct compared *of)
 {
-    struct skipper s = {.strict = of->rules[0]};
+    struct skipper s = {.strict = of->rules[0], .window = WINDOW_MIN};
     for (unsigned i = 0; i < 2; i++) {
         s.view[i] = view_of(of->image[i]);
         if (s.strict)
@@ -325,24 +326,36 @@ static uint64_t equal_content(struct skipper *s, uint64_t at, uint64_t length, s
     return equal ? num_min(x[0].length, x[1].length) : 0;
 }
 
+/* How many of these bytes have the same status on both sides, from the front. */
 static uint64_t equal_status(struct skipper *s, uint64_t at, uint64_t length, struct err *e)
 {
     struct status run[2];
-    for (unsigned i = 0; i < 2; i++)
-        if (status_run(&s->status[i], at, &run[i], e) < 0) {
-            err_clear(e);
-            return 0;
-        }
-    bool equal = status_strict(&run[0]) == status_strict(&run[1]);
-    return equal ? num_min(length, num_min(run[0].length, run[1].length)) : 0;
+    uint64_t end = at + length, from = at;
+    while (at < end) {
+        for (unsigned i = 0; i < 2; i++)
+            if (status_run(&s->status[i], at, &run[i], e) < 0) {
+                err_clear(e);
+                return at - from;
+            }
+        if (status_strict(&run[0]) != status_strict(&run[1]))
+            return at - from;
+        at += num_min(run[0].length, run[1].length);
+    }
+    return length;
+}
+
+static uint64_t equal_length(struct skipper *s, uint64_t at, uint64_t length, struct err *e)
+{
+    uint64_t asked = num_min(length, s->window);
+    uint64_t n = equal_content(s, at, asked, e);
+    s->window = walk_window(asked, n, WINDOW_MIN);
+    return n && s->strict ? equal_status(s, at, n, e) : n;
 }
 
 uint64_t skipper_next(struct skipper *s, uint64_t guest, uint64_t end, struct err *e)
 {
     for (uint64_t n; guest < end; guest += n) {
-        n = equal_content(s, guest, end - guest, e);
-        if (n && s->strict)
-            n = equal_status(s, guest, n, e);
+        n = equal_length(s, guest, end - guest, e);
         if (n == 0)
             break;
     }

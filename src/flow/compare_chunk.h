@@ -46,6 +46,7 @@ int comparer_run(struct comparer *c, uint64_t guest, uint64_t length, struct fou
 
 struct skipper {
     bool strict;
+    uint64_t window; /* how far to ask the maps: far only where all is equal */
     struct view view[2];
     struct status_reader status[2]; /* strict */
 };

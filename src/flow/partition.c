@@ -4,25 +4,34 @@
 #include <limits.h>
 
 #include "base/num.h"
+#include "flow/walk.h"
 
 static bool counts(const struct partition *p, const struct extent *x)
 {
     if (x->kind == EXTENT_HOLE && p->stop_depth != UINT_MAX)
         return false;
-    bool zero = x->kind == EXTENT_HOLE || x->kind == EXTENT_ZERO || x->file_hole;
-    return !zero || p->zeros_count || x->guest < p->backed;
+    return !walk_is_zero(x) || p->zeros_count || x->guest < p->backed;
+}
+
+/* The part of [at, size) that is empty for certain: 0 = none. */
+static int empty_length(struct partition *p, uint64_t *length, struct err *e)
+{
+    uint64_t left = p->source->size - p->at;
+    uint64_t asked = num_min(left, p->window ? p->window : p->chunk_size);
+    struct extent x;
+    if (source_map(p->source, p->at, asked, p->stop_depth, &x, e) < 0)
+        return err_prefix(e, "error while reading block status at offset %" PRIu64 ": ", p->at);
+    *length = counts(p, &x) ? 0 : x.length;
+    p->window = walk_window(asked, *length, p->chunk_size);
+    return 0;
 }
 
 int partition_next(struct partition *p, uint64_t *chunk, struct err *e)
 {
     uint64_t size = p->source->size;
-    struct extent x;
-    for (; p->at < size && !p->all; p->at += x.length) {
-        if (source_map(p->source, p->at, size - p->at, p->stop_depth, &x, e) < 0)
-            return err_prefix(e, "error while reading block status at offset %" PRIu64 ": ", p->at);
-        if (counts(p, &x))
-            break;
-    }
+    for (uint64_t length = 1; p->at < size && !p->all && length; p->at += length)
+        if (empty_length(p, &length, e) < 0)
+            return -1;
     if (p->at >= size)
         return 0;
     *chunk = p->at / p->chunk_size;

@@ -17,6 +17,7 @@ struct partition {
     bool all;         /* every chunk counts (preallocation) */
     uint64_t backed;  /* zeros below this guest offset count too (they hide a backing image) */
     uint64_t at;      /* guest offset reached */
+    uint64_t window;  /* how far the map is asked: far only where all is empty; 0 = a chunk */
 };
 
 /* 1 and *chunk, or 0 at the end, or -1. */

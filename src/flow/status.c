@@ -232,7 +232,7 @@ int status_run(struct status_reader *r, uint64_t guest, struct status *out, stru
     struct status *run = &r->run;
     if (guest < run->start || guest - run->start >= run->length) {
         struct status first;
-        if (status_at(r, guest, r->view.image->size, &first, e) < 0)
+        if (status_at(r, guest, reach_end(r, guest, 0), &first, e) < 0)
             return -1;
         uint64_t end = reach_end(r, guest, first.depth);
         first.length = num_min(first.length, end - guest);

@@ -62,6 +62,16 @@ int view_map(struct view *v, uint64_t guest, uint64_t length, struct extent *out
  * of one stretch of the file cost one question to the file. */
 int view_refine(struct view *v, struct extent *x, struct err *e);
 
+/* Looking for data: how far to ask the map next, when `got` of the `asked` bytes were empty. The
+ * answer of a long run of data costs as much as the run is long, and only its beginning is of use;
+ * one of a hole is cheap, and of use as a whole. `least`: a chunk. */
+static inline uint64_t walk_window(uint64_t asked, uint64_t got, uint64_t least)
+{
+    if (got < asked)
+        return least;
+    return asked < INT64_MAX / 8 ? 8 * asked : INT64_MAX;
+}
+
 static inline bool walk_is_zero(const struct extent *x)
 {
     return x->kind == EXTENT_HOLE || x->kind == EXTENT_ZERO || x->file_hole;
