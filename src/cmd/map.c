@@ -108,7 +108,7 @@ const struct command command_map = {
         "Compressed or encrypted data cannot be shown in this form.\n\n"
         "The JSON form lists every extent with start, length, depth (0 is the image itself, 1 its "
         "backing image, and so on), present (some image of the chain holds it), zero (reads as "
-        "zeros), data (holds data), compressed, and offset where the data stands as it is in the "
+        "zeros), data (holds data), and offset where the data stands as it is in the "
         "file of that depth.",
     .rows = map_rows,
     .args_size = sizeof(struct map_args),

@@ -58,7 +58,9 @@ static int measure_open(const struct measure_args *a, const char *name, struct s
     const struct image_flags flags = {.secrets = secrets};
     if (open_image(&a->image, name, flags, out, e))
         return -1;
-    return a->snapshot ? image_load_snapshot(*out, a->snapshot, e) : 0;
+    if (a->snapshot && image_load_snapshot(*out, a->snapshot, e))
+        return err_prefix(e, "Failed to load snapshot: ");
+    return 0;
 }
 
 /* What is wrong, and of which format. */

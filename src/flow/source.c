@@ -21,7 +21,7 @@ static int open_part(const struct convert_options *o, unsigned i, struct source_
     if (image_open(o->sources[i].spec, part->name, &flags, &part->image, e) < 0)
         return -1;
     if (o->snapshot && image_load_snapshot(part->image, o->snapshot, e) < 0)
-        return -1;
+        return err_prefix(e, "Failed to load snapshot: ");
     part->size = num_up(part->image->size, SECTOR);
     return 0;
 }

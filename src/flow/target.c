@@ -82,21 +82,33 @@ static int open_writer(const struct convert_options *o, const struct target_plan
     return 0;
 }
 
-/* How much of the guest range the target's backing image covers: behind it zeros need no mark. */
-static int look_at_backing(const struct convert_options *o, struct target_plan *plan, struct err *e)
+/* The backing image that the target names, opened without what is below it. */
+static int open_backing(const struct convert_options *o, const char *name, struct image **out,
+                        struct err *e)
 {
-    const char *name = options_str(o->options, "backing_file", NULL);
-    if (!name)
-        return 0;
     struct image beside = {.name = (char *)o->target, .backing_name = (char *)name};
     AUTO_FREE char *path = image_backing_path(&beside, e);
     if (!path)
         return -1;
-    const struct image_flags flags = {
-        .force_share = true, .no_io = true, .driver = options_str(o->options, "backing_fmt", NULL)};
+    json_t *spec = image_spec_from_name(path, e);
+    const struct image_flags flags = {.force_share = true,
+                                      .no_backing = true,
+                                      .no_io = true,
+                                      .driver = options_str(o->options, "backing_fmt", NULL)};
+    int status = spec ? image_open_plain(spec, path, &flags, out, e) : -1;
+    json_decref(spec);
+    return status;
+}
+
+/* How much of the guest range the target's backing image covers: behind it zeros need no mark. */
+static int look_at_backing(const struct convert_options *o, struct target_plan *plan, struct err *e)
+{
+    const char *name = options_str(o->options, "backing_file", NULL);
     AUTO(image_cleanup) struct image *backing = NULL;
-    if (image_open_name(path, &flags, &backing, e) < 0)
-        return err_hint(e, "Could not open backing image.\n");
+    if (!name)
+        return 0;
+    if (open_backing(o, name, &backing, e) < 0)
+        return err_prefix(e, "Could not open '%s': Could not open backing file: ", o->target);
     plan->backed = num_min(backing->size, plan->size);
     return 0;
 }
@@ -107,7 +119,7 @@ static int begin_fresh(const struct convert_options *o, struct target *t, struct
     const struct file_options fo = target_file_options(o, FILE_CREATE_NEW);
     char size[32];
     snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
-    if (options_set(o->options, "size", size, e) < 0 || look_at_backing(o, plan, e) < 0 ||
+    if (options_set(o->options, "size", size, e) < 0 ||
         target_draw(plan->random, &plan->time, e) < 0 ||
         output_begin(o->target, &fo, &t->output, e) < 0)
         return -1;
@@ -161,6 +173,8 @@ int target_begin(const struct convert_options *o, struct target *t, struct targe
     if (o->no_create)
         return begin_existing(o, t, plan, e);
     t->format = format_find(o->target_driver);
+    if (look_at_backing(o, plan, e) < 0)
+        return -1;
     return begin_fresh(o, t, plan, e) < 0 ? creation_failed(o, e) : 0;
 }
 

@@ -74,6 +74,10 @@ char *image_spec_name(const json_t *spec, struct err *e);
 int image_open(const json_t *spec, const char *name, const struct image_flags *flags,
                struct image **out, struct err *e);
 
+/* image_open without the words "Could not open 'name': " before its errors. */
+int image_open_plain(const json_t *spec, const char *name, const struct image_flags *flags,
+                     struct image **out, struct err *e);
+
 /* image_spec_from_name + image_open. */
 int image_open_name(const char *name, const struct image_flags *flags, struct image **out,
                     struct err *e);

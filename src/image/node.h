@@ -48,9 +48,6 @@ int node_check_options(const json_t *node, const char *const *known, const char 
 
 /* spec.c: image_spec_from_name without the words "Could not open 'name': " before its errors. */
 json_t *image_spec_of_name(const char *name, struct err *e);
-/* open.c: image_open without the words "Could not open 'name': " before its errors. */
-int image_open_plain(const json_t *spec, const char *name, const struct image_flags *flags,
-                     struct image **out, struct err *e);
 /* chain.c: open what is below `top`, all of it, as its flags say. */
 int chain_open(struct image *top, struct err *e);
 /* open.c: one image without what is below it. */
