@@ -3,6 +3,7 @@
 #include "formats/format.h"
 
 const struct format *const format_all[] = {
+    &format_qcow2,
     &format_raw,
     NULL,
 };
