@@ -5,8 +5,9 @@
  * tolerates what old writers leave (no end marker, more data than one block).
  *
  * Encoding takes the first library that has the level; level 0 is that of the first. So deflate
- * levels 1 to 3 are ISA-L's and 4 to 9 zlib's, the default is ISA-L's 2; without ISA-L all are
- * zlib's. What comes out depends on the input and the level alone, not on what was encoded before.
+ * levels 1 and 2 are ISA-L's and 3 to 9 zlib's, the default is ISA-L's 2; without ISA-L all are
+ * zlib's. What comes out depends on the input and the level alone: not on what was encoded before,
+ * nor on the thread, the process or the processor.
  */
 #include "formats/codec/codec.h"
 
