@@ -51,7 +51,6 @@ if device=$(losetup -f --show deep/file 2>/dev/null); then
     at_exit+=("losetup -d $device")
     good "$IMG" convert -f raw -O raw raw "$device" || true
     cmp raw "$device" || bad "onto a device: wrong bytes"
-    good "$IMG" convert -f raw -O qcow2 -n --target-is-zero raw "$device" 2>/dev/null || true
 else
     echo "note: no loop device, writing to one is not tried"
 fi
