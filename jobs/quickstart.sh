@@ -21,7 +21,6 @@ step "1. build"
 # shellcheck disable=SC2086  # a list of words
 packages_install $BUILD_PACKAGES
 cmake -G Ninja -S "$top" -B "$top/build"
-cmake --build "$top/build" --target mpi-img
 cmake --build "$top/build"
 PATH=$top/build:$PATH
 
