@@ -20,6 +20,7 @@ run() {
 step "1. build"
 # shellcheck disable=SC2086  # a list of words
 packages_install $BUILD_PACKAGES
+hosts_file
 cmake -G Ninja -S "$top" -B "$top/build"
 cmake --build "$top/build"
 PATH=$top/build:$PATH

@@ -132,6 +132,7 @@ ranks() {
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_btl=self,vader,tcp
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
+export HWLOC_HIDE_ERRORS=2 # a chroot without /sys: words on stderr that are not ours
 
 need_mpi() {
     need mpirun

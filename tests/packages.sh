@@ -30,3 +30,11 @@ packages_install() {
         echo "could not install these; going on with what is there" >&2
     fi
 }
+
+# A bare chroot has no /etc/hosts: then every mpirun waits seconds for a name server to tell it this
+# machine's own name.
+hosts_file() {
+    if [ ! -e /etc/hosts ] && [ -w /etc ]; then
+        printf '127.0.0.1 localhost %s\n' "$(uname -n)" >/etc/hosts
+    fi
+}

@@ -6,10 +6,11 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/tests/packages.sh"
 
 packages_install $BUILD_PACKAGES $TEST_PACKAGES
+hosts_file
 cmake -G Ninja -S "$top" -B "$top/build"
 cmake --build "$top/build"
 
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 HWLOC_HIDE_ERRORS=2
 wanted=
 for name; do
     quoted=$(printf '%s' "$name" | sed 's/[][\.*^$+?(){}|]/\\&/g')
