@@ -84,8 +84,10 @@ int check_actual_load(struct check *c, struct err *e)
 static void count_refblock(struct check *c, uint64_t i)
 {
     uint64_t host = block_place(c, i), cluster = host >> c->q->cluster_bits;
-    if (c->reftable[i] & REFTABLE_RESERVED)
+    if (c->reftable[i] & REFTABLE_RESERVED) {
         CHECK_CORRUPT(c, "ERROR refcount table entry %" PRIu64 " has reserved bits set", i);
+        return;
+    }
     if (!host)
         return;
     if (host % c->q->cluster_size) {
