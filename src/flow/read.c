@@ -48,13 +48,19 @@ static int extent_add(struct chunk *c, const struct extent *x, struct err *e)
     return 0;
 }
 
+/* Not the last cluster of a file that ends inside it: what lacks there cannot be copied. */
+static bool is_stored(const struct extent *x)
+{
+    return num_inside(x->host, x->length, file_size(x->file));
+}
+
 static enum piece_kind kind_of(const struct read_rules *rules, const struct extent *x)
 {
     if (x->kind == EXTENT_HOLE)
         return rules->stop_depth == UINT_MAX ? PIECE_ZERO : PIECE_LEFT;
     if (x->kind == EXTENT_ZERO || x->file_hole)
         return PIECE_ZERO;
-    return rules->offload && x->kind == EXTENT_DATA && !x->tail_ok ? PIECE_COPY : PIECE_DATA;
+    return rules->offload && x->kind == EXTENT_DATA && is_stored(x) ? PIECE_COPY : PIECE_DATA;
 }
 
 /* ---- mapping --------------------------------------------------------------------------------- */

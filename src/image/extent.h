@@ -28,8 +28,6 @@ struct extent {
     struct file *file; /* DATA, PACKED; ZERO and HOLE if has_host. Borrowed from the image */
     uint64_t host;  /* offset in file of the extent's first byte (PACKED: of the encoded block) */
     bool has_host;  /* ZERO, HOLE: space is there all the same (preallocated); DATA: always */
-    bool tail_ok;   /* DATA: bytes behind the end of the file read as zeros: the last cluster of an
-                     * image whose file ends inside it */
     bool file_hole; /* DATA that the file below is known not to store: reads as zeros */
     bool past_end;  /* ZERO only because the backing image ends before: no image holds anything */
     /* DATA, PACKED: the file may end inside its last unit of so many bytes (the cluster size, a

@@ -65,7 +65,12 @@ int image_refine(struct extent *x, struct err *e)
 {
     if (x->kind != EXTENT_DATA || x->file_hole)
         return 0;
-    uint64_t run;
+    /* Behind its end a file holds nothing either, but an image that has data there is cut off: that
+     * is for reading to tell. */
+    uint64_t run, size = file_size(x->file);
+    if (x->host >= size)
+        return 0;
+    x->length = num_min(x->length, size - x->host);
     if (file_span(x->file, x->host, x->length, &x->file_hole, &run, e))
         return -1;
     x->length = num_min(x->length, run);
