@@ -159,11 +159,19 @@ static const struct qcow2_bitmap *bitmap_find(const struct qcow2 *q, const char 
     return NULL;
 }
 
+int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry)
+{
+    uint64_t host = entry & QCOW2_PLACE_MASK;
+    return (entry & TABLE_RESERVED) || host % q->cluster_size || (host && (entry & TABLE_ALL_ONES))
+               ? -1
+               : 0;
+}
+
 /* One table entry's cluster of bits, of which n bytes are wanted. */
 static int bits_read(const struct qcow2 *q, uint64_t entry, uint8_t *bits, size_t n, struct err *e)
 {
     uint64_t host = entry & QCOW2_PLACE_MASK;
-    if ((entry & TABLE_RESERVED) || host % q->cluster_size || (host && (entry & TABLE_ALL_ONES)))
+    if (qcow2_bitmap_entry_check(q, entry))
         return err_set(e, EINVAL, "invalid bitmap table entry 0x%" PRIx64, entry);
     if (!host) {
         memset(bits, entry & TABLE_ALL_ONES ? 0xff : 0, n);

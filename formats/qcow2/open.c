@@ -65,13 +65,13 @@ static int image_fill(struct image *img, struct err *e)
     return 0;
 }
 
-/* Snapshots and bitmaps. A check tells itself what is wrong with them. */
+/* Snapshots and bitmaps. A check loads snapshots itself, and tells what is wrong with them. */
 static int metadata_load(struct image *img, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
-    if (img->flags.check)
-        return 0;
-    return qcow2_snapshots_load(q, e) || qcow2_bitmaps_load(q, e) ? -1 : 0;
+    if (!img->flags.check && qcow2_snapshots_load(q, false, e))
+        return -1;
+    return qcow2_bitmaps_load(q, e);
 }
 
 static int map_prepare(struct image *img, struct err *e)

@@ -24,9 +24,10 @@ void qcow2_snapshots_free(struct qcow2 *q)
 }
 
 /* Bytes of the table; what lacks in the file's last cluster is zero. */
-static int table_read(const struct qcow2 *q, void *buf, size_t n, uint64_t at, struct err *e)
+static int table_read(const struct qcow2 *q, bool lenient, void *buf, size_t n, uint64_t at,
+                      struct err *e)
 {
-    if (!num_inside(at, n, qcow2_file_limit(q)))
+    if (!lenient && !num_inside(at, n, qcow2_file_limit(q)))
         return err_set(
             e, EIO, "Failed to read snapshot table: it reaches beyond the end of the image file");
     if (file_read_padded(q->file, buf, n, at, NULL, e))
@@ -64,11 +65,11 @@ static char *text_load(const uint8_t *p, size_t n, struct err *e)
 }
 
 /* The entry at *at, which moves behind it. `buf` has room for the longest one's tail. */
-static int entry_load(const struct qcow2 *q, uint32_t i, uint64_t *at, uint8_t *buf,
+static int entry_load(const struct qcow2 *q, bool lenient, uint32_t i, uint64_t *at, uint8_t *buf,
                       struct qcow2_snapshot *s, struct err *e)
 {
     uint8_t fixed[ENTRY_FIXED];
-    if (table_read(q, fixed, sizeof fixed, *at, e))
+    if (table_read(q, lenient, fixed, sizeof fixed, *at, e))
         return -1;
     fixed_load(fixed, s);
     if (s->extra_size > EXTRA_MAX) {
@@ -76,7 +77,7 @@ static int entry_load(const struct qcow2 *q, uint32_t i, uint64_t *at, uint8_t *
         return err_hint(e, "You can force-remove this extra metadata with qemu-img check -r all\n");
     }
     size_t id = be16_load(fixed + 12), name = be16_load(fixed + 14);
-    if (table_read(q, buf, s->extra_size + id + name, *at + ENTRY_FIXED, e))
+    if (table_read(q, lenient, buf, s->extra_size + id + name, *at + ENTRY_FIXED, e))
         return -1;
     extra_load(buf, q->head.header.size, s);
     s->id = text_load(buf + s->extra_size, id, e);
@@ -85,7 +86,7 @@ static int entry_load(const struct qcow2 *q, uint32_t i, uint64_t *at, uint8_t *
     return s->id && s->name ? 0 : -1;
 }
 
-int qcow2_snapshots_load(struct qcow2 *q, struct err *e)
+int qcow2_snapshots_load(struct qcow2 *q, bool lenient, struct err *e)
 {
     const struct qcow2_header *h = &q->head.header;
     uint64_t at = h->snapshots_offset;
@@ -99,7 +100,7 @@ int qcow2_snapshots_load(struct qcow2 *q, struct err *e)
         return -1;
     for (uint32_t i = 0; i < h->n_snapshots; i++) {
         q->n_snapshots = i + 1;
-        if (entry_load(q, i, &at, buf, &q->snapshots[i], e))
+        if (entry_load(q, lenient, i, &at, buf, &q->snapshots[i], e))
             return -1;
         if (at - h->snapshots_offset > TABLE_MAX_BYTES)
             return err_set(e, EFBIG, "Snapshot table is too big");

@@ -110,6 +110,9 @@ int qcow2_extended_map(struct qcow2_extended *x, uint64_t guest, uint64_t length
  * the last cluster of the file are zero; a table that begins beyond is an error. */
 int qcow2_words_read(const struct qcow2 *q, uint64_t offset, uint64_t n, uint64_t **out,
                      struct err *e);
+/* The same for a check, which looks at whatever is there: all that lacks is zero. */
+int qcow2_words_padded(const struct qcow2 *q, uint64_t offset, uint64_t n, uint64_t **out,
+                       struct err *e);
 /* First offset behind the last cluster of the file. */
 uint64_t qcow2_file_limit(const struct qcow2 *q);
 
@@ -118,12 +121,15 @@ int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */
 /* ---- snapshot.c, bitmap.c, crypto.c, info.c, check.c
  * --------------------------------------------------- */
 
-int qcow2_snapshots_load(struct qcow2 *q, struct err *e);
+/* `lenient`: what lies beyond the end of the file is zero (for a check). */
+int qcow2_snapshots_load(struct qcow2 *q, bool lenient, struct err *e);
 void qcow2_snapshots_free(struct qcow2 *q);
 int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e);
 
 int qcow2_bitmaps_load(struct qcow2 *q, struct err *e);
 void qcow2_bitmaps_free(struct qcow2 *q);
+/* 0, or -1 for a bitmap table entry that cannot be right. */
+int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry);
 int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e);
 int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e);
 

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -10,6 +11,22 @@ uint64_t qcow2_file_limit(const struct qcow2 *q)
     return num_up(file_size(q->file), q->cluster_size);
 }
 
+int qcow2_words_padded(const struct qcow2 *q, uint64_t offset, uint64_t n, uint64_t **out,
+                       struct err *e)
+{
+    AUTO_FREE uint64_t *words = mem_io(n * 8, e);
+    if (!words)
+        return -1;
+    if (offset >= file_size(q->file)) /* also where no file can reach */
+        memset(words, 0, n * 8);
+    else if (file_read_padded(q->file, words, n * 8, offset, NULL, e))
+        return -1;
+    for (uint64_t i = 0; i < n; i++)
+        words[i] = be64_load(&words[i]);
+    *out = MEM_TAKE(words);
+    return 0;
+}
+
 int qcow2_words_read(const struct qcow2 *q, uint64_t offset, uint64_t n, uint64_t **out,
                      struct err *e)
 {
@@ -18,11 +35,5 @@ int qcow2_words_read(const struct qcow2 *q, uint64_t offset, uint64_t n, uint64_
         return err_set(e, EIO,
                        "Table at offset 0x%" PRIx64 " reaches beyond the end of the image file",
                        offset);
-    AUTO_FREE uint64_t *words = mem_io(bytes, e);
-    if (!words || file_read_padded(q->file, words, bytes, offset, NULL, e))
-        return -1;
-    for (uint64_t i = 0; i < n; i++)
-        words[i] = be64_load(&words[i]);
-    *out = MEM_TAKE(words);
-    return 0;
+    return qcow2_words_padded(q, offset, n, out, e);
 }

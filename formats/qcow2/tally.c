@@ -1,0 +1,151 @@
+#include "formats/qcow2/tally.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#define WINDOW_MIN 65536u /* clusters, however little memory there is */
+
+/* ---- refcount blocks ------------------------------------------------------------------------- */
+
+bool tally_block(const struct tally *t, uint64_t index, uint64_t *host, bool *bad)
+{
+    *bad = false;
+    *host = index < t->n_table ? num_down(t->table[index], 512) : 0;
+    if (!*host)
+        return false;
+    *bad = *host % t->q->cluster_size || *host > INT64_MAX;
+    return !*bad;
+}
+
+/* Refcount i of a block ("Refcount block entry"): below a byte the first is in the low bits. */
+static uint64_t refcount_load(const uint8_t *block, uint64_t i, unsigned order)
+{
+    switch (order) {
+    case 3:
+        return block[i];
+    case 4:
+        return be16_load(block + i * 2);
+    case 5:
+        return be32_load(block + i * 4);
+    case 6:
+        return be64_load(block + i * 8);
+    default: {
+        uint64_t bit = i << order;
+        return block[bit / 8] >> (bit % 8) & ((1u << (1u << order)) - 1);
+    }
+    }
+}
+
+/* The refcounts of block `index` that are in the window. */
+static int block_load(struct tally *t, uint64_t index, uint8_t *buf, struct err *e)
+{
+    uint64_t host, first = index << t->block_bits;
+    bool bad;
+    if (!tally_block(t, index, &host, &bad))
+        return 0;
+    if (file_read_padded(t->q->file, buf, t->q->cluster_size, host, NULL, e))
+        return err_prefix(e, "Could not read refcount block %llu: ", (unsigned long long)index);
+    uint64_t begin = num_max(first, t->base);
+    uint64_t end = num_min(first + (UINT64_C(1) << t->block_bits), t->base + t->n);
+    unsigned order = t->q->head.header.refcount_order;
+    uint64_t most = t->width == 4 ? UINT32_MAX : UINT64_MAX;
+    for (uint64_t c = begin; c < end; c++)
+        tally_store(t, tally_cell(t, c) + t->width,
+                    num_min(refcount_load(buf, c - first, order), most));
+    return 0;
+}
+
+int tally_window(struct tally *t, uint64_t base, struct err *e)
+{
+    AUTO_FREE uint8_t *buf = mem_io(t->q->cluster_size, e);
+    if (!buf)
+        return -1;
+    t->base = base;
+    t->n = t->window;
+    memset(t->cells, 0, t->n * 2 * t->width);
+    uint64_t last = (base + t->n - 1) >> t->block_bits;
+    for (uint64_t i = base >> t->block_bits; i <= last && i < t->n_table; i++)
+        if (block_load(t, i, buf, e))
+            return -1;
+    return 0;
+}
+
+/* Straight from the file. */
+static int stored_far(struct tally *t, uint64_t host, uint64_t in, uint64_t *refcount,
+                      struct err *e)
+{
+    unsigned order = t->q->head.header.refcount_order;
+    uint64_t at = host + ((in << order) / 8), skip = in;
+    struct slice hold = {0};
+    *refcount = 0;
+    if (slices_get(t->slices, at, &hold, e))
+        return -1;
+    /* count from the slice's first byte, which is the block's where the slice begins before it */
+    uint64_t begin = num_max(hold.offset, host);
+    skip -= ((begin - host) * 8) >> order;
+    if (at - hold.offset < hold.valid)
+        *refcount = refcount_load(hold.data + (begin - hold.offset), skip, order);
+    slices_put(t->slices, &hold);
+    return 0;
+}
+
+int tally_stored(struct tally *t, uint64_t cluster, uint64_t *refcount, struct err *e)
+{
+    uint64_t index = cluster >> t->block_bits, host;
+    bool bad;
+    *refcount = 0;
+    if (!tally_block(t, index, &host, &bad))
+        return bad;
+    if (tally_has(t, cluster)) {
+        *refcount = tally_refcount(t, cluster);
+        if (*refcount < UINT32_MAX)
+            return 0;
+    }
+    return stored_far(t, host, cluster & ((UINT64_C(1) << t->block_bits) - 1), refcount, e);
+}
+
+/* ---- making and ending ----------------------------------------------------------------------- */
+
+/* Clusters below hold all that the refcounts tell of the file. */
+static uint64_t blocks_end(const struct tally *t)
+{
+    uint64_t n = t->n_table;
+    while (n && !num_down(t->table[n - 1], 512))
+        n--;
+    return num_min(t->file_clusters, n << t->block_bits);
+}
+
+static int cells_new(struct tally *t, uint64_t memory, struct err *e)
+{
+    uint64_t want = t->file_clusters + 1; /* a last cluster may begin inside the file's */
+    t->window = num_min(want, num_max(memory / (2 * t->width), WINDOW_MIN));
+    t->cells = mem_new(t->window, 2 * t->width, e);
+    return t->cells ? 0 : -1;
+}
+
+int tally_init(struct tally *t, const struct qcow2 *q, uint64_t memory, struct err *e)
+{
+    const struct qcow2_header *h = &q->head.header;
+    unsigned order = h->refcount_order;
+    *t = (struct tally){.q = q, .file_size = file_size(q->file)};
+    t->file_clusters = num_div_up(t->file_size, q->cluster_size);
+    t->n_table = (uint64_t)h->reftable_clusters * (q->cluster_size / 8);
+    t->block_bits = q->cluster_bits + 3 - order;
+    t->max = order >= 5 ? UINT32_MAX : (UINT64_C(1) << (1u << order)) - 1;
+    t->width = order <= 3 ? 1 : order == 4 ? 2 : 4;
+    if (qcow2_words_padded(q, h->reftable_offset, t->n_table, &t->table, e) ||
+        slices_new(q->file, 0, q->cluster_size, &t->slices, e) || cells_new(t, memory, e)) {
+        tally_release(t);
+        return -1;
+    }
+    t->end = blocks_end(t);
+    return 0;
+}
+
+void tally_release(struct tally *t)
+{
+    free(t->table);
+    free(t->cells);
+    slices_free(t->slices);
+    *t = (struct tally){0};
+}
