@@ -182,13 +182,14 @@ static int item_flag(struct walk *w, const struct item *t, struct err *e)
     return 0;
 }
 
+/* 1 if the refcount is not to be had; then qemu-img does not look into the table either. */
 static int l1_flag(struct walk *w, uint64_t index, uint64_t raw, struct err *e)
 {
     struct check *c = w->c;
     uint64_t cluster = (raw & QCOW2_PLACE_MASK) >> w->q->cluster_bits, refcount;
     int r = tally_stored(&c->tally, cluster, &refcount, e);
     if (r)
-        return r < 0 ? -1 : 0;
+        return r;
     if ((refcount == 1) != !!(raw & QCOW2_COPIED))
         check_fault(c, &c->r->corruptions,
                     "ERROR OFLAG_COPIED L2 cluster: l1_index=%" PRIu64 " l1_entry=%" PRIx64
@@ -230,7 +231,10 @@ static int entry_visit(struct walk *w, uint64_t index, const uint8_t *table, str
     if (w->flags) {
         if (!host)
             return 0;
-        return l1_flag(w, index, raw, e) || table_visit(w, table, e) ? -1 : 0;
+        int r = l1_flag(w, index, raw, e);
+        if (r)
+            return r < 0 ? -1 : 0;
+        return table_visit(w, table, e);
     }
     if (raw & L1_RESERVED)
         check_fault(c, &c->r->corruptions, "ERROR found L1 entry with reserved bits set: %" PRIx64,

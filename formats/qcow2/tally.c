@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-#define WINDOW_MIN 65536u /* clusters, however little memory there is */
+#define WINDOW_MIN 4096u /* clusters, however little memory there is */
 
 /* ---- refcount blocks ------------------------------------------------------------------------- */
 
