@@ -46,8 +46,5 @@ for spec in read:$EIO open:$EACCES rename:$EACCES truncate:$ENOSPC allocate:$ENO
     }
     conversions two
 done
-# enough for several requests at a time, which is when they go out together
-pattern noise 3000000 5 >noise
-failing "direct" submit $EIO 40 "$IMG" convert -t none -T none -f raw -O qcow2 noise target
 sweep_target "copy offload" copy $EIO 40 "$IMG" convert -C -f raw -O raw raw target
 finish
