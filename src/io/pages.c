@@ -78,6 +78,8 @@ static int pages_insert(struct pages *p, size_t at, uint64_t off, struct err *e)
 
 static void pages_remove(struct pages *p, size_t at, size_t n)
 {
+    if (n == 0) /* and there may be no array yet */
+        return;
     for (size_t i = at; i < at + n; i++)
         free(p->page[i].data);
     memmove(p->page + at, p->page + at + n, (p->n - at - n) * sizeof *p->page);
