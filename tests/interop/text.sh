@@ -3,25 +3,9 @@
 # code, on every fixture; in JSON and for people.
 . "$(dirname "$0")/../lib.sh"
 . "$TESTS/interop/fixtures.bash"
+. "$TESTS/interop/alike.bash"
 need_reference
 scratch 700
-
-# alike ARGS...: both programs, one answer.
-alike() {
-    local rc_ref=0
-    "$REF" "$@" >theirs.out 2>theirs.err </dev/null || rc_ref=$?
-    try "$IMG" "$@"
-    checked
-    sed -i "s/^$(basename "$IMG"): /qemu-img: /" "$T/.err"
-    [ $rc = $rc_ref ] || bad "exit $rc, not $rc_ref: $*"
-    diff -u theirs.out "$T/.out" >"$T/diff" || differs stdout "$*"
-    diff -u theirs.err "$T/.err" >"$T/diff" || differs stderr "$*"
-}
-
-differs() {
-    bad "other $1: $2"
-    head -n 20 "$T/diff" >&2
-}
 
 say_it() {
     local f
