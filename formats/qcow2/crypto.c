@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/tree.h"
 #include "formats/qcow2/state.h"
 
 /* LUKS1 on-disk format: header and key slots */
@@ -40,7 +41,7 @@ static json_t *slots_info(const uint8_t *h)
                              (json_int_t)be32_load(p + 44));
         else
             slot = json_pack("{s:b, s:I}", "active", 0, "key-offset", offset);
-        json_array_append_new(slots, slot);
+        slots = tree_append(slots, slot);
     }
     return slots;
 }
@@ -55,11 +56,6 @@ static void cipher_name(const uint8_t *h, const char *mode, char *out, size_t n)
         snprintf(out, n, "cast5-128");
     else
         snprintf(out, n, "%s-%" PRIu32, name, strcmp(mode, "xts") ? bits : bits / 2);
-}
-
-static void set_text(json_t *o, const char *key, const char *text)
-{
-    json_object_set_new(o, key, json_string_nocheck(text));
 }
 
 /* "xts-plain64", "cbc-essiv:sha256": mode, IV generator, its hash. The key order is info's. */
@@ -77,17 +73,17 @@ static json_t *luks_info(const uint8_t *h)
     cipher_name(h, mode, cipher, sizeof cipher);
 
     json_t *o = json_object();
-    set_text(o, "ivgen-alg", ivgen ? ivgen : "plain");
-    set_text(o, "hash-alg", hash);
-    set_text(o, "cipher-alg", cipher);
-    set_text(o, "uuid", uuid);
+    o = tree_set(o, "ivgen-alg", json_string_nocheck(ivgen ? ivgen : "plain"));
+    o = tree_set(o, "hash-alg", json_string_nocheck(hash));
+    o = tree_set(o, "cipher-alg", json_string_nocheck(cipher));
+    o = tree_set(o, "uuid", json_string_nocheck(uuid));
     if (ivhash)
-        set_text(o, "ivgen-hash-alg", ivhash);
-    set_text(o, "format", "luks");
-    set_text(o, "cipher-mode", mode);
-    json_object_set_new(o, "slots", slots_info(h));
-    json_object_set_new(o, "payload-offset", json_integer((json_int_t)be32_load(h + 104) * SECTOR));
-    json_object_set_new(o, "master-key-iters", json_integer(be32_load(h + 164)));
+        o = tree_set(o, "ivgen-hash-alg", json_string_nocheck(ivhash));
+    o = tree_set(o, "format", json_string_nocheck("luks"));
+    o = tree_set(o, "cipher-mode", json_string_nocheck(mode));
+    o = tree_set(o, "slots", slots_info(h));
+    o = tree_set(o, "payload-offset", json_integer((json_int_t)be32_load(h + 104) * SECTOR));
+    o = tree_set(o, "master-key-iters", json_integer(be32_load(h + 164)));
     return o;
 }
 
@@ -110,5 +106,5 @@ int qcow2_crypto_load(const struct qcow2 *q, json_t **out, struct err *e)
     if (be16_load(h + 6) != 1)
         return err_set(e, ENOTSUP, "LUKS version %u is not supported", be16_load(h + 6));
     *out = luks_info(h);
-    return 0;
+    return *out ? 0 : err_nomem(e);
 }

@@ -125,8 +125,10 @@ int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
     struct qcow2_create c;
     struct qcow2_layout l;
     *out = (struct measure_result){0};
-    if (qcow2_measure_parse(o, size, &c, e))
+    /* as the original: the size of an existing image is taken as it is, creating it may still fail */
+    if (qcow2_measure_parse(o, src ? 0 : size, &c, e))
         return -1;
+    c.size = size;
     qcow2_layout_init(&l, &c);
     uint64_t full = full_clusters(&l), data = 0;
     bool all = counts_all(o, &c, src);

@@ -1,6 +1,7 @@
 /* measure: how large a new image file will be. */
 #include "cmd/command.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -66,6 +67,8 @@ static int measure_open(const struct measure_args *a, const char *name, struct s
 /* What is wrong, and of which format. */
 static int measure_bad_options(const struct format *format, struct err *e)
 {
+    if (e->no == ENOMEM)
+        return -1;
     AUTO_FREE char *what = mem_strdup(e->text, e);
     return what ? err_set(e, 0, "%s\nInvalid options for file format '%s'", what, format->name)
                 : -1;
