@@ -13,7 +13,7 @@
 #include "formats/writer.h"
 
 #define RAW_SECTOR 512u
-#define RAW_CHUNK  (2 * MIB)
+#define RAW_CHUNK  (1 * MIB) /* what is read is still in the core's own cache when it is written */
 
 struct raw {
     uint64_t offset; /* of guest byte 0 in the file */
