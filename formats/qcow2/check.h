@@ -6,7 +6,9 @@
  *   tally.c        the two numbers of each cluster
  *
  * Where the clusters do not fit the memory that we may use, the walk runs again for each window of
- * the file. Only the first run speaks and counts faults of the tables.
+ * the file. Only the first run speaks and counts faults of the tables; a cluster's own lines come
+ * with its window. The line of a refcount block with several references is one of them, so in such
+ * an image it follows the lines of the windows before.
  */
 #ifndef FORMATS_QCOW2_CHECK_H
 #define FORMATS_QCOW2_CHECK_H

@@ -517,6 +517,28 @@ static void check_built(struct build *b, uint64_t memory, struct lines *l, struc
     json_decref(img.spec);
 }
 
+static int line_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The same lines? Their order may differ: a window tells of its own refcount blocks. */
+static void same_lines(struct lines *a, struct lines *b)
+{
+    assert_int_equal(a->n, b->n);
+    char **x = calloc(a->n, sizeof *x), **y = calloc(b->n, sizeof *y), *save;
+    for (size_t i = 0; i < a->n; i++)
+        x[i] = strtok_r(i ? NULL : a->text, "\n", &save);
+    for (size_t i = 0; i < b->n; i++)
+        y[i] = strtok_r(i ? NULL : b->text, "\n", &save);
+    qsort(x, a->n, sizeof *x, line_order);
+    qsort(y, b->n, sizeof *y, line_order);
+    for (size_t i = 0; i < a->n; i++)
+        assert_string_equal(x[i], y[i]);
+    free(x);
+    free(y);
+}
+
 /* Refcounts as they should be, for all clusters taken so far. */
 static void refcounts_put(struct build *b)
 {
@@ -588,7 +610,7 @@ static void windows_find_what_one_walk_finds(void **state)
     check_built(&b, 1, &lm, &many);
     assert_true(one.corruptions > 100 && one.leaks > 100);
     assert_memory_equal(&one, &many, sizeof one);
-    assert_string_equal(l1.text, lm.text);
+    same_lines(&l1, &lm);
     free(l1.text);
     free(lm.text);
     close_built(&b, &(struct image){.spec = json_null()});
