@@ -1,13 +1,16 @@
 /*
  * qcow2, versions 2 and 3 (QEMU docs/interop/qcow2): what its files share.
  *
- *   header.c     the header and its extensions: load and store side by side, checks
- *   open.c       format_qcow2: open, close, probe, info
- *   map.c        guest offset -> extent: standard and extended L2 entries
+ *   header.c     the header and its extensions: load and store side by side
+ *   limits.c     what a header must satisfy before anything is followed
+ *   open.c       format_qcow2: open, close, probe
+ *   data_file.c  the external data file
+ *   info.c       what info shows; crypto.c: of an encrypted image
+ *   map.c        guest offset -> extent; extended.c: by subclusters
  *   status.c     what qemu-img shows of the map
  *   snapshot.c   the snapshot table
  *   bitmap.c     the bitmap directory and tables
- *   check.c      reference counting against refcounts
+ *   check.c      reference counting against refcounts; check_walk.c, tally.c
  *   options.c    create options and their checks
  *   writer.c     layout of a fresh image: place, publish, finish
  *   measure.c    the size of an image not yet written
