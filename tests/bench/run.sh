@@ -67,7 +67,8 @@ race() {
         i=$((i + 1))
     done <lines
     rm -f "$output"
-    [ -z "$best" ] || summary+=("$(printf '%-16s %6.2fx  against %s' "$row" "$best" "$best_name")")
+    # how ours scales is no race against others
+    [ "$row" = threads ] || [ "$row" = ranks ] || [ -z "$best" ] || summary+=("$(printf '%-16s %6.2fx  against %s' "$row" "$best" "$best_name")")
 }
 
 # Cache options for ours and for the original.
@@ -203,6 +204,10 @@ fio_rate() {
 row_direct() {
     if ! command -v fio >/dev/null || ! command -v jq >/dev/null; then
         echo "direct: left out, needs fio and jq"
+        return 0
+    fi
+    if [ "$(stat -f -c %T "$W")" = tmpfs ]; then
+        echo "direct: left out, $W is in memory (DIR=/var/tmp)"
         return 0
     fi
     input raw
