@@ -5,19 +5,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #define MODULE_FILE "mpi-img-openmpi.so"
+
+/* This program's own file; in a chroot without /proc by the name that it was started with. */
+static bool path_own(char exe[PATH_MAX])
+{
+    ssize_t n = readlink("/proc/self/exe", exe, PATH_MAX - 1);
+    if (n > 0)
+        exe[n] = '\0';
+    const char *started = (const char *)getauxval(AT_EXECFN);
+    return n > 0 || (started && realpath(started, exe));
+}
 
 /* "<dir of the executable>/<below>/file"; an empty path if it is too long or cannot be known */
 static void path_beside(char path[PATH_MAX], const char *below)
 {
     char exe[PATH_MAX];
     path[0] = '\0';
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (n <= 0)
+    if (!path_own(exe))
         return;
-    exe[n] = '\0';
     char *slash = strrchr(exe, '/');
     if (!slash)
         return;

@@ -17,11 +17,14 @@ for name; do
     wanted=${wanted:+$wanted|}$quoted
 done
 
-# A bare chroot has no /dev/shm in memory, which tests like for their files.
-if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" != tmpfs ] && mkdir -p /dev/shm 2>/dev/null &&
-    mount -t tmpfs tmpfs /dev/shm 2>/dev/null; then
-    trap 'umount -l /dev/shm' EXIT
-fi
+# What a bare chroot lacks and tests need, for as long as they run: /proc, and a /dev/shm in memory.
+mounted=
+lend() { # lend TYPE FOLDER
+    mkdir -p "$2" 2>/dev/null && mount -t "$1" "$1" "$2" 2>/dev/null && mounted="$2 $mounted"
+}
+[ -e /proc/self/mounts ] || lend proc /proc || true
+[ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] || lend tmpfs /dev/shm || true
+trap '[ -z "$mounted" ] || umount -l $mounted' EXIT
 
 cd "$top/build"
 ctest --output-on-failure --no-tests=error -j "$(nproc)" ${wanted:+-R "$wanted"}
