@@ -65,17 +65,6 @@ static const char *const lists[] = {
     "backing_file=x,backing_fmt=raw",
 };
 
-/* Until the check is there. */
-__attribute__((weak)) int qcow2_check(struct image *img, enum check_fix fix,
-                                      const struct check_sink *sink, struct check_result *out,
-                                      struct err *err);
-int qcow2_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
-                struct check_result *out, struct err *err)
-{
-    (void)img, (void)fix, (void)sink, (void)out;
-    return err_set(err, 0, "no check");
-}
-
 static void needs_qemu(void)
 {
     if (system("qemu-img --version >/dev/null 2>&1")) {
