@@ -7,8 +7,10 @@
 #include "base/num.h"
 
 /* How often the caller gets to show progress and to look for signals. */
-#define NAP_ALONE    100000
-#define NAP_WIRE_MIN 20
+#define NAP_ALONE 100000
+/* Microseconds. A rank often has one core, for its worker too, and each nap's end takes it away:
+ * with naps of 20 us four bound ranks needed a quarter more CPU than four threads. */
+#define NAP_WIRE_MIN 100
 #define NAP_WIRE_MAX 1000
 
 int post_init(struct post *p, struct err *e)
@@ -117,6 +119,6 @@ int post_receive(struct post *p, post_handler *handle, void *ctx, struct err *e)
         return -1;
     /* Slow growth: two ranks that wait for each other in turn would else lengthen each other's
      * naps. */
-    p->nap = any ? 0 : (unsigned)num_min(num_max(p->nap + p->nap / 8, NAP_WIRE_MIN), NAP_WIRE_MAX);
+    p->nap = any ? 0 : (unsigned)num_min(num_max(p->nap + p->nap / 2, NAP_WIRE_MIN), NAP_WIRE_MAX);
     return 0;
 }
