@@ -300,7 +300,9 @@ static int begin(struct convert *c, struct err *e)
     set_rules(c);
     if (c->report->exact && source_data_bytes(&c->source, &c->data_total, e) < 0)
         return -1;
-    return c->target.block_size ? placer_new(c->target.writer, c->target.pages, &c->placer, e) : 0;
+    return c->target.block_size
+               ? placer_new(c->target.writer, c->target.file, c->target.pages, &c->placer, e)
+               : 0;
 }
 
 static int join(struct convert *c, const struct blob *plan, struct err *e)

@@ -52,7 +52,7 @@ static int write_image(struct creation *c, const struct writer_params *p, struct
 {
     struct cursor *cursor = NULL;
     if (!c->writer->in_place) {
-        if (placer_new(c->writer, c->pages, &c->placer, e) < 0 ||
+        if (placer_new(c->writer, p->file, c->pages, &c->placer, e) < 0 ||
             (c->writer->reserve && reserve_all(c, p->size, e) < 0))
             return -1;
         cursor = placer_cursor(c->placer);

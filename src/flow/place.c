@@ -20,13 +20,21 @@ struct placer {
     struct placing placing;
     struct outstanding *out; /* in chunk order */
     size_t n_out, cap_out;
+    struct file *ahead; /* whose length is kept ahead of the cursor; NULL = not needed */
+    uint64_t length;
     unsigned done_since; /* chunks done since pages were last told how low they may look */
 };
 
 /* Telling the pages costs a walk through them: now and then is enough to keep them few. */
 #define TELL_PAGES_EVERY 32
 
-int placer_new(struct writer *w, struct pages *pages, struct placer **out, struct err *e)
+/* With O_DIRECT, file systems do writes inside of a file side by side, those that make it longer
+ * one after the other: so the file is made longer ahead of them. The writer's finish sets its
+ * length. */
+#define AHEAD (256 * MIB)
+
+int placer_new(struct writer *w, struct file *file, struct pages *pages, struct placer **out,
+               struct err *e)
 {
     struct placer *p = mem_new(1, sizeof *p, e);
     if (!p)
@@ -34,6 +42,7 @@ int placer_new(struct writer *w, struct pages *pages, struct placer **out, struc
     *out = p;
     p->writer = w;
     p->pages = pages;
+    p->ahead = file_is_regular(file) && file_alignment(file) > 1 ? file : NULL;
     w->ops->begin(w, &p->cursor);
     p->placing.host = mem_new(num_div_up(w->chunk_size, w->block_size), sizeof *p->placing.host, e);
     return p->placing.host ? 0 : -1;
@@ -73,6 +82,18 @@ static int outstanding_add(struct placer *p, uint64_t chunk, uint64_t low, struc
     return 0;
 }
 
+/* Only a help: where it fails, writing will tell. */
+static void keep_ahead(struct placer *p, struct err *e)
+{
+    if (!p->ahead || p->cursor.end <= p->length)
+        return;
+    p->length = num_up(p->cursor.end, AHEAD) + AHEAD;
+    if (file_truncate(p->ahead, p->length, e) < 0) {
+        err_clear(e);
+        p->ahead = NULL;
+    }
+}
+
 int placer_place(struct placer *p, uint64_t chunk, const need_t *need, size_t n,
                  struct cursor *granted, struct err *e)
 {
@@ -82,6 +103,7 @@ int placer_place(struct placer *p, uint64_t chunk, const need_t *need, size_t n,
     if (outstanding_add(p, chunk, low_of(granted), e) < 0 ||
         ops->place(p->writer, chunk, need, n, &p->cursor, &p->placing, e) < 0)
         return -1;
+    keep_ahead(p, e);
     return ops->publish(p->writer, chunk, need, n, &p->placing, p->pages, e);
 }
 

@@ -10,7 +10,9 @@
 
 struct placer; /* rank 0 */
 
-int placer_new(struct writer *w, struct pages *pages, struct placer **out, struct err *e);
+/* `file` is the image file that grows; `pages` gather for it. Both borrowed. */
+int placer_new(struct writer *w, struct file *file, struct pages *pages, struct placer **out,
+               struct err *e);
 void placer_free(struct placer *p); /* NULL is fine */
 struct cursor *placer_cursor(struct placer *p);
 
