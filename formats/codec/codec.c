@@ -108,12 +108,22 @@ static const struct encoder_part *encoder_pick(const struct encoder_part *const 
     return NULL;
 }
 
+static int level_highest(const struct encoder_part *const *parts)
+{
+    int highest = 0;
+    for (; *parts; parts++)
+        if ((*parts)->level_max > highest)
+            highest = (*parts)->level_max;
+    return highest;
+}
+
 static int encoder_new(const struct encoder_part *const *parts, enum deflate_wrap wrap, int level,
                        int window_bits, void **state, struct err *e)
 {
     const struct encoder_part *part = encoder_pick(parts, &level);
     if (!part)
-        return err_set(e, EINVAL, "Compression level %d is out of range", level);
+        return err_set(e, EINVAL, "Compression level %d is out of range: 1 to %d can be had", level,
+                       level_highest(parts));
     struct encoder *c = mem_new(1, sizeof *c, e);
     if (!c)
         return -1;
