@@ -37,27 +37,34 @@ static int open_child(const struct image *img, const json_t *child, struct file 
     return file_open(child, &o, out, e);
 }
 
-/* The stored name is that of a plain local file, whatever it looks like ("json:", "nbd:" are no
- * protocols here: an image must not make us talk to the network), in the folder of the image. */
-static char *path_of(const struct image *img, const char *name, struct err *e)
+/* The same name in the folder of the image; NULL where that is no other place. */
+static char *path_beside(const struct image *img, const char *name, struct err *e)
 {
     const char *own = file_name(img->file), *slash = strrchr(own, '/');
     if (name[0] == '/' || !slash)
-        return mem_strdup(name, e);
+        return NULL;
     return mem_printf(e, "%.*s/%s", (int)(slash - own), own, name);
 }
 
+/* The stored name is that of a plain local file, whatever it looks like ("json:", "nbd:" are no
+ * protocols here: an image must not make us talk to the network). A relative one begins where we
+ * run, as qemu has it, or else in the folder of the image, as the specification's readers expect.
+ */
 static int open_stored(const struct image *img, const char *name, struct file **out, struct err *e)
 {
     struct file_options o = options_of(img);
     if (!name || !*name)
         return err_set(e, EINVAL, "'data-file' is required for this image");
-    AUTO_FREE char *path = path_of(img, name, e);
-    if (!path)
+    if (file_open_path(name, &o, out, e) == 0)
+        return 0;
+    if (e->no != ENOENT)
         return -1;
-    if (file_open_path(path, &o, out, e))
-        return err_prefix(e, "Could not open '%s': ", name);
-    return 0;
+    AUTO_FREE char *beside = path_beside(img, name, e);
+    if (beside && file_open_path(beside, &o, out, e) == 0) {
+        err_clear(e);
+        return 0;
+    }
+    return err_errno(e, e->no, "Could not open '%s'", name);
 }
 
 int qcow2_data_file_open(struct image *img, struct err *e)
