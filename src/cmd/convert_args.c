@@ -154,6 +154,11 @@ const struct option_row convert_rows[] = {
      .call = args_check_snapshot,
      .offset = offsetof(struct convert_args, snapshot),
      .help = "Convert this internal snapshot of the source"},
+    {.letter = 's',
+     .metavar = "snapshot",
+     .take = TAKE_TEXT,
+     .offset = offsetof(struct convert_args, snapshot),
+     .help = "As -l, by id or name: the spelling of versions before 3.1"},
     ROW_CONVERT_VALUE('S', "sparse-size", "sparse_size", sparse, convert_take_sparse,
                       "Runs of zeros of at least this size become holes (default 4k); 0 writes "
                       "everything, so that the output is fully allocated"),

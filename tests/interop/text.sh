@@ -19,8 +19,7 @@ say_it() {
     alike map -f "$f" "$1"
     alike map --output=json -s 1M -l 20M -f "$f" "$1"
     alike measure --output=json -O qcow2 -f "$f" "$1"
-    # 64 TiB in 4 KiB clusters cannot be created; the original measures it all the same
-    [ "$1" = q_huge ] || alike measure -O qcow2 -o cluster_size=4k,refcount_bits=1 -f "$f" "$1"
+    alike measure -O qcow2 -o cluster_size=4k,refcount_bits=1 -f "$f" "$1"
     alike measure -O raw -f "$f" "$1"
     alike check --output=json -f "$f" "$1"
     alike check -f "$f" "$1"
