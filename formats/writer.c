@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/zero.h"
+#include "io/file_ops.h"
+#include "io/output.h"
 #include "io/pages.h"
 
 int placing_add_meta(struct placing *p, int kind, uint64_t index, uint64_t host, struct err *e)
@@ -24,6 +26,21 @@ void placing_release(struct placing *p)
     free(p->meta);
     p->meta = NULL;
     p->n_meta = p->cap_meta = 0;
+}
+
+int writer_member(const struct writer_params *p, const char *path, struct file **out, struct err *e)
+{
+    struct file_options o = {
+        .write = true,
+        .create = p->first ? FILE_CREATE_NEW : FILE_EXISTING,
+        .lock = p->first ? FILE_LOCK_WRITER : FILE_LOCK_NONE,
+        .cache = p->file->opt.cache,
+        .forget = p->file->opt.forget,
+    };
+    int r = p->output  ? output_member(p->output, path, out, e)
+            : p->first ? file_open_path(path, &o, out, e)
+                       : output_member_join(path, &o, out, e);
+    return r ? err_prefix(e, "Could not create '%s': ", path) : 0;
 }
 
 /* Whole pages. */

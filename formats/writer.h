@@ -47,6 +47,8 @@ static inline uint32_t need_packed_len(need_t n)
 
 /* All state that order decides. A format uses the fields it needs; it crosses ranks as it is. */
 struct cursor {
+    uint64_t block;       /* the last block with a place: its index + 1 (formats/layout.h) ... */
+    uint64_t block_host;  /* ... and where its data begins */
     uint64_t end;         /* first free byte of the file, on a block boundary */
     uint64_t packed;      /* where the next encoded block may go ... */
     uint64_t packed_left; /* ... and the bytes free there (the rest of its block) */
@@ -59,7 +61,7 @@ struct cursor {
 
 /* A piece of metadata that a chunk's placing made room for. */
 struct place_meta {
-    enum { PLACE_TABLE, PLACE_REFS } kind;
+    enum { PLACE_TABLE, PLACE_REFS, PLACE_BLOCK } kind;
     uint64_t index;
     uint64_t host;
 };
@@ -85,6 +87,28 @@ struct pages;
 int writer_put(struct file *f, struct pages *pages, uint64_t off, const void *buf, size_t len,
                struct err *e);
 
+/* ---- further files ----------------------------------------------------------------------------
+ */
+
+struct crypt;
+struct output;
+struct secrets;
+struct writer_params;
+
+/* A file that belongs to the image beside params.file (a data file, an extent), under its final
+ * name `path`, opened for writing; close it with file_close. Rank 0 creates it, the others open
+ * what it made. Like the image itself it grows under a temporary name and gets its own when all is
+ * done. */
+int writer_member(const struct writer_params *p, const char *path, struct file **out,
+                  struct err *e);
+
+/* Where a chunk's blocks go, for images of several files. */
+struct writer_part {
+    struct file *file;
+    uint64_t
+        guest; /* guest offset of the file's first byte of data; chunks do not straddle files */
+};
+
 /* ---- the writer ------------------------------------------------------------------------------ */
 
 struct writer_params {
@@ -92,24 +116,34 @@ struct writer_params {
     uint64_t size;                 /* guest bytes as asked for; formats of whole sectors round up */
     const char *backing_name;      /* to be stored, or NULL */
     const char *backing_format;
-    struct file *file;  /* the new file, empty, opened for writing; borrowed */
-    const char *path;   /* its final name: data files and extents resolve beside it */
-    bool compress;      /* blocks may come packed */
-    int level;          /* --compression-level; 0 = the codec's default */
-    uint64_t memory;    /* bytes for tables in memory */
-    bool first;         /* rank 0: may create further files */
-    uint8_t random[64]; /* drawn once by rank 0: UUIDs, CIDs */
-    uint64_t time;      /* seconds since 1970, drawn once by rank 0 */
+    struct file *file;             /* the new file, empty, opened for writing; borrowed */
+    const char *path;              /* its final name: data files and extents resolve beside it */
+    struct output *output;         /* rank 0: what writer_member adds to; borrowed */
+    const struct secrets *secrets; /* borrowed; may be NULL */
+    bool compress;                 /* blocks may come packed */
+    int level;                     /* --compression-level; 0 = the codec's default */
+    uint64_t memory;               /* bytes for tables in memory */
+    bool first;                    /* rank 0: may create further files */
+    uint8_t random[64];            /* drawn once by rank 0: UUIDs, CIDs */
+    uint64_t time;                 /* seconds since 1970, drawn once by rank 0 */
 };
 
 struct writer {
     const struct writer_ops *ops;
     /* set by open */
-    uint32_t block_size;    /* unit of need[]; 0 for formats that need no ticket */
+    uint32_t block_size;    /* unit of need[]: a block, or a part of one where blocks are large
+                             * (formats/layout.h); 0 for formats that need no ticket */
     uint64_t chunk_size;    /* guest bytes of a chunk, a multiple of block_size; never depends on
                              * ranks,    threads or memory */
-    bool in_place;          /* no ticket: guest offset = offset in data_file */
+    bool in_place;          /* no ticket: guest offset + data_offset = offset in data_file */
+    uint64_t data_offset;   /* in place: where guest byte 0 stands in data_file (or in its part) */
     struct file *data_file; /* where data goes: params.file, or an external data file */
+    bool packs;             /* blocks come packed whether the user asked for it or not */
+    uint32_t packed_max;    /* most bytes that pack() gives for a block; 0 = block_size */
+    /* Data is encrypted before it is written: in place at its guest offset, else at its host offset
+     * or, with crypt_by_guest, at its guest offset. NULL: it is not. */
+    const struct crypt *crypt;
+    bool crypt_by_guest;
     bool reserve;   /* preallocation: blocks without data are NEED_RESERVED, empty chunks too */
     bool zero_flag; /* NEED_ZERO can be stored; else zeros over a backing image are PLAIN */
 };
@@ -119,6 +153,12 @@ struct packer; /* one worker's encoder */
 struct writer_ops {
     int (*open)(const struct writer_params *p, struct writer **out, struct err *e);
     void (*free)(struct writer *w);
+
+    /* Images whose data is spread over several files: where chunk `chunk` goes. Any thread. Then
+     * data_file is not used, and sync below is needed. Absent: all in data_file. */
+    int (*part)(const struct writer *w, uint64_t chunk, struct writer_part *out, struct err *e);
+    /* Data that this rank wrote is on storage. Absent: data_file is synced. */
+    int (*sync)(struct writer *w, struct err *e);
 
     /* Where chunk `chunk` begins to be placed: the state before the first chunk. */
     void (*begin)(const struct writer *w, struct cursor *c);

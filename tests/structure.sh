@@ -34,14 +34,19 @@ includes() {
     local base='base/[a-z0-9_]+\.h' io='io/[a-z0-9_]+\.h'
     allowed src/base "$base"
     allowed src/io "$base|$io"
-    allowed src/image "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/codec/codec\.h"
-    allowed src/flow "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/codec/codec\.h|flow/[a-z0-9_]+\.h|mpi/(unit|engine)\.h"
+    allowed src/image "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/(codec/codec|crypt/crypt)\.h"
+    allowed src/flow "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/(codec/codec|crypt/crypt)\.h|flow/[a-z0-9_]+\.h|mpi/(unit|engine)\.h"
     allowed src/cli "$base|cli/[a-z0-9_]+\.h|formats/(options|format)\.h|flow/progress\.h"
     allowed src/cmd "$base|cli/[a-z0-9_]+\.h|cmd/[a-z0-9_]+\.h|flow/[a-z0-9_]+\.h|image/[a-z0-9_]+\.h|$io|formats/[a-z0-9_]+\.h|mpi/engine\.h"
-    local driver="$base|$io|image/(image|extent|secret)\.h|formats/[a-z0-9_]+\.h|formats/codec/codec\.h"
+    local driver="$base|$io|image/(image|extent|secret)\.h|formats/[a-z0-9_]+\.h|formats/codec/codec\.h|formats/crypt/[a-z0-9_]+\.h"
+    local folder
     allowed formats "$driver"
-    allowed formats/qcow2 "$driver|formats/qcow2/[a-z0-9_]+\.h"
+    for folder in $(sources formats | cut -d/ -f2 | grep -v '\.' | sort -u); do
+        case $folder in codec | crypt) continue ;; esac
+        allowed "formats/$folder" "$driver|formats/$folder/[a-z0-9_]+\.h"
+    done
     allowed formats/codec "$base|formats/codec/[a-z0-9_]+\.h"
+    allowed formats/crypt "$base|$io|formats/crypt/[a-z0-9_]+\.h|image/secret\.h|formats/options\.h"
     allowed mpi "$base|mpi/[a-z0-9_]+\.h"
     sources src mpi formats | xargs grep -nE '#[[:space:]]*include[[:space:]]*<mpi\.h>' |
         grep -v '^mpi/mpi\.c:' | sed 's/^/<mpi.h> outside mpi\/mpi.c: /' || true

@@ -6,7 +6,6 @@
 #include "base/num.h"
 #include "formats/codec/codec.h"
 #include "formats/qcow2/meta.h"
-#include "io/file_ops.h"
 #include "io/pages.h"
 
 /* qemu leaves the feature names out where the first cluster is small */
@@ -55,15 +54,8 @@ static void writer_cleanup(struct qcow2_writer **w)
  * counts from where we run, not from the image's folder. */
 static int data_file_open(struct qcow2_writer *w, const struct writer_params *p, struct err *e)
 {
-    const struct file_options o = {
-        .write = true,
-        .create = p->first ? FILE_CREATE_NEW : FILE_EXISTING,
-        .lock = p->first ? FILE_LOCK_WRITER : FILE_LOCK_NONE,
-        .cache = p->file->opt.cache,
-        .forget = p->file->opt.forget,
-    };
-    if (file_open_path(w->data_name, &o, &w->data_file, e))
-        return err_prefix(e, "Could not create '%s': ", w->data_name);
+    if (writer_member(p, w->data_name, &w->data_file, e))
+        return -1;
     w->w.data_file = w->data_file;
     return p->first ? file_truncate(w->data_file, w->layout.size, e) : 0;
 }

@@ -124,7 +124,7 @@ static void create_say(const char *target, const struct format *format, const st
 }
 
 static int create_image(const struct create_args *a, const char *target, uint64_t size,
-                        struct err *e)
+                        const struct secrets *secrets, struct err *e)
 {
     AUTO(options_cleanup) struct options *o = NULL;
     const struct format *format = target_format_creatable(a->format, e);
@@ -138,6 +138,7 @@ static int create_image(const struct create_args *a, const char *target, uint64_
         .options = o,
         .backing_name = options_str(o, "backing_file", NULL),
         .backing_format = options_str(o, "backing_fmt", NULL),
+        .secrets = secrets,
     };
     return create_run(&run, e);
 }
@@ -162,7 +163,7 @@ static int create_main(struct command_run *r)
         return command_fail(&e);
     if (names->n > 2)
         return command_unexpected(names->text[2]);
-    return create_image(a, names->text[0], size, &e) ? command_fail(&e) : 0;
+    return create_image(a, names->text[0], size, secrets, &e) ? command_fail(&e) : 0;
 }
 
 static const struct option_row create_rows[] = {

@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static int init_blocks(struct chunk *c, uint64_t chunk_size, uint32_t block_size, bool packs,
-                       struct err *e)
+static int init_blocks(struct chunk *c, uint64_t chunk_size, uint32_t block_size,
+                       uint32_t packed_max, struct err *e)
 {
     size_t blocks = num_div_up(chunk_size, block_size);
     c->need = mem_new(blocks, sizeof *c->need, e);
@@ -14,21 +14,22 @@ static int init_blocks(struct chunk *c, uint64_t chunk_size, uint32_t block_size
     if (!c->need || !c->host)
         return -1;
     c->placing.host = c->host;
-    if (!packs)
+    if (!packed_max)
         return 0;
     c->packed_at = mem_new(blocks, sizeof *c->packed_at, e);
-    c->packed = mem_io(chunk_size, e);
-    c->cap_packed = chunk_size;
+    c->cap_packed = blocks * packed_max;
+    c->packed = mem_io(c->cap_packed, e);
     return c->packed_at && c->packed ? 0 : -1;
 }
 
-int chunk_init(struct chunk *c, uint64_t chunk_size, uint32_t block_size, bool packs, struct err *e)
+int chunk_init(struct chunk *c, uint64_t chunk_size, uint32_t block_size, uint32_t packed_max,
+               struct err *e)
 {
     memset(c, 0, sizeof *c);
     c->buf = mem_io(chunk_size, e);
     if (!c->buf)
         return -1;
-    return block_size ? init_blocks(c, chunk_size, block_size, packs, e) : 0;
+    return block_size ? init_blocks(c, chunk_size, block_size, packed_max, e) : 0;
 }
 
 void chunk_release(struct chunk *c)

@@ -66,8 +66,9 @@ struct chunk {
     size_t n_message, cap_message;
 };
 
-/* Buffers for chunks of chunk_size bytes in blocks of block_size (0: no blocks). */
-int chunk_init(struct chunk *c, uint64_t chunk_size, uint32_t block_size, bool packs,
+/* Buffers for chunks of chunk_size bytes in blocks of block_size (0: no blocks), of which each
+ * takes up to packed_max bytes when it is encoded (0: none is). */
+int chunk_init(struct chunk *c, uint64_t chunk_size, uint32_t block_size, uint32_t packed_max,
                struct err *e);
 void chunk_release(struct chunk *c);
 

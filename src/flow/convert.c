@@ -74,13 +74,13 @@ static void worker_free(void *worker)
 static int worker_fill(struct convert_worker *w, unsigned depth, struct err *e)
 {
     const struct target *t = &w->c->target;
-    bool packs = w->c->o->compress;
+    uint32_t packed_max = target_packed_max(t);
     w->reader = image_reader_new(e);
-    if (!w->reader || (packs && t->writer->ops->packer_new(t->writer, &w->packer, e) < 0))
+    if (!w->reader || (packed_max && t->writer->ops->packer_new(t->writer, &w->packer, e) < 0))
         return -1;
     for (unsigned i = 0; i < depth; i++) {
         w->n_slots = i + 1;
-        if (chunk_init(&w->slots[i], t->chunk_size, t->block_size, packs, e) < 0)
+        if (chunk_init(&w->slots[i], t->chunk_size, t->block_size, packed_max, e) < 0)
             return -1;
     }
     return 0;
@@ -179,7 +179,7 @@ static int commit(void *worker, uint64_t unit, unsigned slot, const struct blob 
 static int settle(void *ctx, struct err *e)
 {
     struct convert *c = ctx;
-    return file_sync(c->target.data, e) < 0 ? err_prefix(e, "%s: ", c->o->target) : 0;
+    return target_sync(&c->target, e) < 0 ? err_prefix(e, "%s: ", c->o->target) : 0;
 }
 
 /* ---- rank 0 ---------------------------------------------------------------------------------- */
@@ -255,33 +255,39 @@ static void set_rules(struct convert *c)
 {
     const struct convert_options *o = c->o;
     unsigned stop = o->backing_in_target ? 1 : UINT_MAX;
-    bool reserve = c->target.writer && c->target.writer->reserve;
+    const struct writer *writer = c->target.writer;
+    bool reserve = writer && writer->reserve;
+    bool crypts = writer && writer->crypt;
+    bool offload = o->copy_offload && !crypts;
+    /* encrypted zeros are bytes like all others, where nothing says that a block is absent */
+    uint64_t sparse_size = crypts && writer->in_place ? 0 : o->sparse_size;
     c->read = (struct read_rules){
         .source = &c->source,
         .stop_depth = stop,
         .block_size = c->target.block_size,
-        .offload = o->copy_offload,
+        .offload = offload,
         .salvage = o->salvage,
     };
     c->squeeze = (struct squeeze_rules){
         .block_size = c->target.block_size,
-        .sparse_size = o->sparse_size,
-        .zero_flag = c->target.writer && c->target.writer->zero_flag,
+        .sparse_size = sparse_size,
+        .zero_flag = writer && writer->zero_flag,
         .reserve = reserve,
         .backed = c->plan.backed,
     };
     c->write = (struct write_rules){
+        .writer = writer,
         .file = c->target.data,
         .block_size = c->target.block_size,
-        .sparse_size = o->sparse_size,
+        .sparse_size = sparse_size,
         .fresh = c->target.fresh_zero,
-        .offload = o->copy_offload,
+        .offload = offload,
     };
     c->partition = (struct partition){
         .source = &c->source,
         .chunk_size = c->target.chunk_size,
         .stop_depth = stop,
-        .zeros_count = !o->sparse_size || (!c->target.block_size && !c->target.fresh_zero),
+        .zeros_count = !sparse_size || (!c->target.block_size && !c->target.fresh_zero),
         .all = reserve,
         .backed = c->plan.backed,
     };
@@ -337,12 +343,16 @@ static int set_up(struct engine *g, struct convert *c, struct err *e)
 static void fit_memory(const struct engine *g, const struct convert *c, struct unit_job *job)
 {
     uint64_t memory = c->o->memory ? c->o->memory : CONVERT_MEMORY_DEFAULT;
-    uint64_t chunk = c->target.chunk_size * (c->o->compress ? 2 : 1);
-    uint64_t chunks = num_max(memory / 2 / chunk, 1); /* half is for tables, pages and maps */
+    uint32_t packed_max = target_packed_max(&c->target);
+    uint64_t chunk = c->target.chunk_size * (packed_max ? 2 : 1);
+    uint64_t half = memory / 2; /* the other half is for tables, pages and maps */
+    uint64_t block = source_largest_block(&c->source); /* a worker's decoder: in and out */
+    uint64_t chunks = num_max(half / chunk, 1);
     /* enough that a worker has something to pack while its last chunk waits for its place; more to
      * cover the way between ranks (measured: zstd on four threads gains 8 % from 2 to 3) */
-    unsigned most = engine_size(g) > 1 ? 4 : c->o->compress ? 3 : 2;
-    job->max_workers = (unsigned)num_min(engine_most_threads(g), chunks);
+    unsigned most = engine_size(g) > 1 ? 4 : packed_max ? 3 : 2;
+    uint64_t readers = num_max(half / (chunk + 2 * block), 1);
+    job->max_workers = (unsigned)num_min(engine_most_threads(g), num_min(chunks, readers));
     job->depth = (unsigned)num_min(num_max(chunks / job->max_workers, 1), most);
 }
 

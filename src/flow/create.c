@@ -69,11 +69,13 @@ static int create(const struct create_options *o, struct creation *c, struct err
         .backing_name = o->backing_name,
         .backing_format = o->backing_format,
         .path = o->path,
+        .secrets = o->secrets,
         .first = true,
     };
     if (target_draw(p.random, &p.time, e) < 0 || output_begin(o->path, &fo, &c->output, e) < 0)
         return -1;
     p.file = output_file(c->output);
+    p.output = c->output;
     if (pages_new(p.file, &c->pages, e) < 0 ||
         writer_open(o->format->writer, &p, &c->writer, e) < 0 || write_image(c, &p, e) < 0)
         return -1;

@@ -11,9 +11,10 @@
 struct create_options {
     const char *path;
     const struct format *format;
-    struct options *options;    /* parsed; size is taken from here */
-    const char *backing_name;   /* to be stored, or NULL; not opened here */
-    const char *backing_format; /* or NULL */
+    struct options *options;       /* parsed; size is taken from here */
+    const char *backing_name;      /* to be stored, or NULL; not opened here */
+    const char *backing_format;    /* or NULL */
+    const struct secrets *secrets; /* borrowed; may be NULL */
 };
 
 /* Single rank. The error text has the "FILE: " prefix. */

@@ -42,7 +42,8 @@ int placer_new(struct writer *w, struct file *file, struct pages *pages, struct 
     *out = p;
     p->writer = w;
     p->pages = pages;
-    p->ahead = file_is_regular(file) && file_alignment(file) > 1 ? file : NULL;
+    bool direct = file_is_regular(file) && file_alignment(file) > 1;
+    p->ahead = direct && !w->ops->part ? file : NULL;
     w->ops->begin(w, &p->cursor);
     p->placing.host = mem_new(num_div_up(w->chunk_size, w->block_size), sizeof *p->placing.host, e);
     return p->placing.host ? 0 : -1;
@@ -122,13 +123,27 @@ static void outstanding_remove(struct placer *p, uint64_t chunk)
 
 static int tell_pages(struct placer *p, struct err *e)
 {
-    if (++p->done_since < TELL_PAGES_EVERY)
+    if (p->writer->ops->part || ++p->done_since < TELL_PAGES_EVERY)
         return 0;
     p->done_since = 0;
     uint64_t low = low_of(&p->cursor);
     for (size_t i = 0; i < p->n_out; i++)
         low = num_min(low, p->out[i].low);
     return pages_below(p->pages, low, e);
+}
+
+/* Pages are gathered for the image file; in the further files of an image few pages are shared, and
+ * rank 0 writes those alone too. */
+static int put_edge(struct placer *p, uint64_t chunk, const struct write_edge *edge,
+                    const unsigned char *bytes, struct err *e)
+{
+    const struct writer_ops *ops = p->writer->ops;
+    struct writer_part part;
+    if (!ops->part)
+        return pages_put(p->pages, edge->host, bytes, edge->length, e);
+    if (ops->part(p->writer, chunk, &part, e) < 0)
+        return -1;
+    return file_write(part.file, bytes, edge->length, edge->host, e);
 }
 
 int placer_done(struct placer *p, uint64_t chunk, const void *edges, size_t len, struct err *e)
@@ -138,7 +153,7 @@ int placer_done(struct placer *p, uint64_t chunk, const void *edges, size_t len,
         struct write_edge edge;
         memcpy(&edge, at, sizeof edge);
         at += sizeof edge;
-        if (pages_put(p->pages, edge.host, at, edge.length, e) < 0)
+        if (put_edge(p, chunk, &edge, at, e) < 0)
             return -1;
         at += edge.length;
     }

@@ -60,7 +60,8 @@ static enum piece_kind kind_of(const struct read_rules *rules, const struct exte
         return rules->stop_depth == UINT_MAX ? PIECE_ZERO : PIECE_LEFT;
     if (x->kind == EXTENT_ZERO || x->file_hole)
         return PIECE_ZERO;
-    return rules->offload && x->kind == EXTENT_DATA && is_stored(x) ? PIECE_COPY : PIECE_DATA;
+    bool copies = rules->offload && x->kind == EXTENT_DATA && !x->crypt && is_stored(x);
+    return copies ? PIECE_COPY : PIECE_DATA;
 }
 
 /* ---- mapping --------------------------------------------------------------------------------- */
@@ -156,10 +157,12 @@ static int salvage_sector(struct image_reader *r, struct chunk *c, const struct 
     struct extent s = *x;
     s.guest += skip;
     s.length = num_min(SECTOR, x->length - skip);
-    if (s.kind == EXTENT_DATA)
+    if (s.kind == EXTENT_DATA) {
         s.host += skip;
-    else
+        s.crypt_at += skip;
+    } else {
         s.block_offset += (uint32_t)skip;
+    }
     unsigned char *to = c->buf + (s.guest - c->guest);
     if (image_read_extents(r, &s, 1, to, NULL, e) == 0)
         return 0;

@@ -52,6 +52,15 @@ void source_close(struct source *s)
     *s = (struct source){0};
 }
 
+uint64_t source_largest_block(const struct source *s)
+{
+    uint64_t largest = 0;
+    for (unsigned i = 0; i < s->n; i++)
+        for (const struct image *img = s->parts[i].image; img; img = img->backing)
+            largest = num_max(largest, img->largest_block);
+    return largest;
+}
+
 static const struct source_part *part_at(const struct source *s, uint64_t guest)
 {
     unsigned i = 0;

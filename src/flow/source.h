@@ -30,6 +30,9 @@ void source_close(struct source *s);
 int source_map(const struct source *s, uint64_t guest, uint64_t length, unsigned stop_depth,
                struct extent *out, struct err *e);
 
+/* The largest encoded block of all images, decoded. */
+uint64_t source_largest_block(const struct source *s);
+
 /* Guest bytes that the map shows as data, for progress. */
 int source_data_bytes(const struct source *s, uint64_t *bytes, struct err *e);
 

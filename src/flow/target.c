@@ -66,6 +66,8 @@ static int open_writer(const struct convert_options *o, const struct target_plan
         .backing_format = options_str(o->options, "backing_fmt", NULL),
         .file = t->file,
         .path = o->target,
+        .output = t->output,
+        .secrets = o->secrets,
         .compress = o->compress,
         .level = o->level,
         .memory = o->memory,
@@ -76,9 +78,10 @@ static int open_writer(const struct convert_options *o, const struct target_plan
     if (writer_open(t->format->writer, &p, &t->writer, e) < 0)
         return -1;
     t->data = t->writer->data_file;
+    t->compress = o->compress;
     t->chunk_size = t->writer->chunk_size;
     t->block_size = t->writer->in_place ? 0 : t->writer->block_size;
-    t->fresh_zero = file_grows_zero(t->data);
+    t->fresh_zero = !t->data || file_grows_zero(t->data);
     return 0;
 }
 
@@ -195,6 +198,20 @@ int target_join(const struct convert_options *o, const struct target_plan *plan,
     if (options_set(o->options, "size", size, e) < 0)
         return -1;
     return open_writer(o, plan, t, false, e) < 0 ? creation_failed(o, e) : 0;
+}
+
+uint32_t target_packed_max(const struct target *t)
+{
+    const struct writer *w = t->writer;
+    if (!w || (!t->compress && !w->packs))
+        return 0;
+    return w->packed_max ? w->packed_max : w->block_size;
+}
+
+int target_sync(struct target *t, struct err *e)
+{
+    const struct writer_ops *ops = t->writer ? t->writer->ops : NULL;
+    return ops && ops->sync ? ops->sync(t->writer, e) : file_sync(t->data, e);
 }
 
 static int finish_fresh(struct target *t, struct cursor *c, struct err *e)

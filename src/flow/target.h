@@ -34,6 +34,7 @@ struct target {
     struct file *data;     /* where guest data goes */
     struct writer *writer; /* fresh */
     struct pages *pages;   /* rank 0, block targets */
+    bool compress;         /* the user asked for encoded blocks */
     bool fresh_zero;       /* unwritten parts of data read as zeros */
     uint64_t chunk_size;
     uint32_t block_size; /* 0: in place */
@@ -51,6 +52,11 @@ int target_finish(const struct convert_options *o, struct target *t, struct curs
 /* Every rank, always: what target_finish did not take is removed (its name goes to removed, of
  * PATH_MAX bytes), the rest is closed. */
 void target_release(struct target *t, char *removed);
+
+/* Most bytes of an encoded block; 0: blocks are not encoded. */
+uint32_t target_packed_max(const struct target *t);
+/* What this rank wrote of the guest's data is on storage. */
+int target_sync(struct target *t, struct err *e);
 
 /* Random bytes and the time, drawn once for an image. MPI_IMG_SEED (a number) fixes them. */
 int target_draw(uint8_t random[64], uint64_t *time, struct err *e);

@@ -149,7 +149,7 @@ static int look_below(struct view *v, const struct extent *x, uint64_t size, str
 
 int view_refine(struct view *v, struct extent *x, struct err *e)
 {
-    if (x->kind != EXTENT_DATA)
+    if (x->kind != EXTENT_DATA || x->crypt) /* zeros on disk are no zeros then */
         return 0;
     if (v->file != x->file || x->host < v->from || x->host >= v->to) {
         uint64_t size = file_size(x->file);

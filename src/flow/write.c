@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "flow/squeeze.h"
+#include "formats/crypt/crypt.h"
 #include "io/file.h"
 #include "io/pages.h"
 
@@ -18,29 +19,53 @@ static int write_failed(const struct chunk *c, const void *buf, struct err *e)
     return err_prefix(e, "error while writing at byte %" PRIu64 ": ", at);
 }
 
-static int send_io(const struct write_rules *rules, struct throttle *t, struct chunk *c,
-                   struct err *e)
+/* Where one chunk goes: a file, and what to add to a guest offset in it (in place). */
+struct target_at {
+    struct file *file;
+    uint64_t shift; /* file offset - guest offset, modulo 2^64 */
+};
+
+static int target_of(const struct write_rules *rules, const struct chunk *c, struct target_at *out,
+                     struct err *e)
+{
+    const struct writer *w = rules->writer;
+    *out = (struct target_at){rules->file, w ? w->data_offset : 0};
+    if (!w || !w->ops->part)
+        return 0;
+    struct writer_part part;
+    if (w->ops->part(w, c->guest / w->chunk_size, &part, e))
+        return -1;
+    out->file = part.file;
+    out->shift -= part.guest;
+    return 0;
+}
+
+static const struct crypt *crypt_of(const struct write_rules *rules)
+{
+    return rules->writer ? rules->writer->crypt : NULL;
+}
+
+static int send_io(struct file *file, struct throttle *t, struct chunk *c, struct err *e)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < c->n_io; i++)
         bytes += c->io[i].len;
     throttle_wait(t, bytes);
     size_t failed = 0;
-    if (c->n_io && file_write_batch(rules->file, c->io, c->n_io, &failed, e) < 0)
+    if (c->n_io && file_write_batch(file, c->io, c->n_io, &failed, e) < 0)
         return write_failed(c, c->io[failed].buf, e);
     for (size_t i = 0; i < c->n_io; i++)
-        file_forget(rules->file, c->io[i].off, c->io[i].len);
+        file_forget(file, c->io[i].off, c->io[i].len);
     return 0;
 }
 
 /* Part of a COPY piece to `to`: inside the storage as far as it goes, the rest through memory. */
-static int copy_part(const struct write_rules *rules, struct throttle *t, struct chunk *c,
-                     const struct piece *p, uint32_t skip, uint32_t length, uint64_t to,
-                     struct err *e)
+static int copy_part(struct file *file, struct throttle *t, struct chunk *c, const struct piece *p,
+                     uint32_t skip, uint32_t length, uint64_t to, struct err *e)
 {
     uint64_t copied = 0;
     throttle_wait(t, length);
-    if (file_copy(p->file, p->host + skip, rules->file, to, length, &copied, e) < 0)
+    if (file_copy(p->file, p->host + skip, file, to, length, &copied, e) < 0)
         return err_prefix(e, "error while writing at byte %" PRIu64 ": ", c->guest + p->at + skip);
     if (copied == length)
         return 0;
@@ -49,40 +74,50 @@ static int copy_part(const struct write_rules *rules, struct throttle *t, struct
     if (file_read(p->file, buf, rest, p->host + skip + copied, e) < 0)
         return err_prefix(e, "error while reading at byte %" PRIu64 ": ",
                           c->guest + (uint64_t)(buf - c->buf));
-    if (file_write(rules->file, buf, rest, to + copied, e) < 0)
+    if (file_write(file, buf, rest, to + copied, e) < 0)
         return write_failed(c, buf, e);
     return 0;
 }
 
 /* ---- in place -------------------------------------------------------------------------------- */
 
-static int write_zeros(const struct write_rules *rules, struct chunk *c,
+static int write_bytes(const struct write_rules *rules, const struct target_at *to, struct chunk *c,
+                       const struct squeeze_run *run, struct err *e)
+{
+    const struct crypt *crypt = crypt_of(rules);
+    uint64_t guest = c->guest + run->at;
+    unsigned char *buf = c->buf + run->at;
+    if (crypt && crypt->encrypt(crypt, buf, run->length, guest, e) < 0)
+        return -1;
+    return chunk_io_add(c, buf, run->length, guest + to->shift, e);
+}
+
+static int write_zeros(const struct write_rules *rules, const struct target_at *to, struct chunk *c,
                        const struct squeeze_run *run, struct err *e)
 {
     unsigned char *buf = c->buf + run->at;
     if (!rules->sparse_size) {
         memset(buf, 0, run->length);
-        return chunk_io_add(c, buf, run->length, c->guest + run->at, e);
+        return write_bytes(rules, to, c, run, e);
     }
     if (rules->fresh)
         return 0;
-    if (file_zero(rules->file, c->guest + run->at, run->length, FILE_ZERO_UNMAP, e) < 0)
+    if (file_zero(to->file, c->guest + run->at + to->shift, run->length, FILE_ZERO_UNMAP, e) < 0)
         return write_failed(c, buf, e);
     return 0;
 }
 
-static int write_piece(const struct write_rules *rules, struct throttle *t, struct chunk *c,
-                       const struct piece *p, struct err *e)
+static int write_piece(const struct write_rules *rules, const struct target_at *to,
+                       struct throttle *t, struct chunk *c, const struct piece *p, struct err *e)
 {
     if (p->kind == PIECE_LEFT)
         return 0;
     if (p->kind == PIECE_COPY)
-        return copy_part(rules, t, c, p, 0, p->length, c->guest + p->at, e);
+        return copy_part(to->file, t, c, p, 0, p->length, c->guest + p->at + to->shift, e);
     for (uint32_t from = 0; from < p->length;) {
         struct squeeze_run run = squeeze_next(rules->sparse_size, c, p, from);
-        int status = run.kind == PIECE_ZERO
-                         ? write_zeros(rules, c, &run, e)
-                         : chunk_io_add(c, c->buf + run.at, run.length, c->guest + run.at, e);
+        int status = run.kind == PIECE_ZERO ? write_zeros(rules, to, c, &run, e)
+                                            : write_bytes(rules, to, c, &run, e);
         if (status < 0)
             return -1;
         from += run.length;
@@ -93,11 +128,14 @@ static int write_piece(const struct write_rules *rules, struct throttle *t, stru
 int write_in_place(const struct write_rules *rules, struct throttle *t, struct chunk *c,
                    struct err *e)
 {
+    struct target_at to;
     c->n_io = 0;
+    if (target_of(rules, c, &to, e) < 0)
+        return -1;
     for (size_t i = 0; i < c->n_pieces; i++)
-        if (write_piece(rules, t, c, &c->pieces[i], e) < 0)
+        if (write_piece(rules, &to, t, c, &c->pieces[i], e) < 0)
             return -1;
-    return send_io(rules, t, c, e);
+    return send_io(to.file, t, c, e);
 }
 
 /* ---- placed blocks --------------------------------------------------------------------------- */
@@ -145,6 +183,21 @@ static bool block_is_written(const struct chunk *c, size_t i)
     return c->need[i] == NEED_PLAIN || need_is_packed(c->need[i]);
 }
 
+static int encrypt_blocks(const struct write_rules *rules, struct chunk *c, struct err *e)
+{
+    const struct crypt *crypt = crypt_of(rules);
+    bool by_guest = crypt && rules->writer->crypt_by_guest;
+    for (size_t i = 0; crypt && i < c->n_blocks; i++) {
+        size_t len;
+        unsigned char *buf = block_bytes(rules, c, i, &len);
+        uint64_t guest = c->guest + i * rules->block_size;
+        if (c->need[i] == NEED_PLAIN &&
+            crypt->encrypt(crypt, buf, len, by_guest ? guest : c->host[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int runs_of_blocks(const struct write_rules *rules, struct chunk *c, struct err *e)
 {
     for (size_t i = 0; i < c->n_blocks;) {
@@ -166,8 +219,8 @@ static int runs_of_blocks(const struct write_rules *rules, struct chunk *c, stru
 
 /* With copy offloading a block may be part bytes in memory, part bytes to copy: piece by piece, cut
  * where the blocks' places are not neighbours. */
-static int place_piece(const struct write_rules *rules, struct throttle *t, struct chunk *c,
-                       const struct piece *p, struct err *e)
+static int place_piece(const struct write_rules *rules, struct file *file, struct throttle *t,
+                       struct chunk *c, const struct piece *p, struct err *e)
 {
     uint32_t end = p->at + p->length, bs = rules->block_size;
     for (uint32_t at = p->at, to; at < end; at = to) {
@@ -178,7 +231,7 @@ static int place_piece(const struct write_rules *rules, struct throttle *t, stru
             continue;
         while (to < end && c->need[to / bs] == NEED_PLAIN && c->host[to / bs] == host + (to - at))
             to = (uint32_t)num_min(end, to + (uint64_t)bs);
-        int status = p->kind == PIECE_COPY ? copy_part(rules, t, c, p, at - p->at, to - at, host, e)
+        int status = p->kind == PIECE_COPY ? copy_part(file, t, c, p, at - p->at, to - at, host, e)
                                            : run_add(c, c->buf + at, to - at, host, e);
         if (status < 0)
             return -1;
@@ -186,13 +239,13 @@ static int place_piece(const struct write_rules *rules, struct throttle *t, stru
     return 0;
 }
 
-static int runs_of_pieces(const struct write_rules *rules, struct throttle *t, struct chunk *c,
-                          struct err *e)
+static int runs_of_pieces(const struct write_rules *rules, struct file *file, struct throttle *t,
+                          struct chunk *c, struct err *e)
 {
     for (size_t i = 0; i < c->n_pieces; i++) {
         enum piece_kind kind = c->pieces[i].kind;
         if ((kind == PIECE_DATA || kind == PIECE_COPY) &&
-            place_piece(rules, t, c, &c->pieces[i], e) < 0)
+            place_piece(rules, file, t, c, &c->pieces[i], e) < 0)
             return -1;
     }
     return 0;
@@ -201,9 +254,11 @@ static int runs_of_pieces(const struct write_rules *rules, struct throttle *t, s
 int write_placed(const struct write_rules *rules, struct throttle *t, struct chunk *c,
                  struct err *e)
 {
+    struct target_at to;
     c->n_io = c->n_message = 0;
-    int status = rules->offload ? runs_of_pieces(rules, t, c, e) : runs_of_blocks(rules, c, e);
-    if (status < 0)
+    if (target_of(rules, c, &to, e) < 0 || encrypt_blocks(rules, c, e) < 0)
         return -1;
-    return send_io(rules, t, c, e);
+    int status =
+        rules->offload ? runs_of_pieces(rules, to.file, t, c, e) : runs_of_blocks(rules, c, e);
+    return status < 0 ? -1 : send_io(to.file, t, c, e);
 }

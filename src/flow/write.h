@@ -8,11 +8,12 @@
 #include "flow/throttle.h"
 
 struct write_rules {
-    struct file *file;    /* where data goes */
-    uint32_t block_size;  /* 0 = guest offset is file offset */
-    uint64_t sparse_size; /* as in squeeze.h */
-    bool fresh;           /* what is not written reads as zeros */
-    bool offload;         /* chunks may hold PIECE_COPY */
+    const struct writer *writer; /* NULL: an existing image, guest offset is file offset */
+    struct file *file;           /* where data goes, unless the writer has several files */
+    uint32_t block_size;         /* 0 = guest offset is file offset */
+    uint64_t sparse_size;        /* as in squeeze.h */
+    bool fresh;                  /* what is not written reads as zeros */
+    bool offload;                /* chunks may hold PIECE_COPY */
 };
 
 /* Targets without blocks: everything at its guest offset. */

@@ -11,6 +11,7 @@
 
 struct file;
 struct codec;
+struct crypt;
 struct image;
 
 enum extent_kind {
@@ -34,6 +35,13 @@ struct extent {
      * power of two): what lacks there reads as zeros. 0: reading past the file's end is an error.
      */
     uint32_t tail;
+
+    /* DATA whose bytes in the file are encrypted (formats/crypt/crypt.h); NULL: they are not. Then
+     * host and length are whole sectors, and crypt_at is the byte that the first sector's
+     * initialisation vector counts from: a guest offset for some formats, a host offset for others.
+     */
+    const struct crypt *crypt;
+    uint64_t crypt_at;
 
     /* PACKED only */
     const struct codec *codec;

@@ -47,9 +47,10 @@ struct image {
     uint64_t size;         /* guest bytes; as info shows it (raw: length rounded up to 512) */
     uint32_t cluster_size; /* what info shows as cluster_size, 0 = not shown */
     bool encrypted;
-    char *backing_name;   /* as stored, owned; NULL = none */
-    char *backing_format; /* as stored, owned; NULL = none given */
-    void *state;          /* the driver's own, freed by its close */
+    uint32_t largest_block; /* most bytes of one encoded block, decoded: what a reader must hold */
+    char *backing_name;     /* as stored, owned; NULL = none */
+    char *backing_format;   /* as stored, owned; NULL = none given */
+    void *state;            /* the driver's own, freed by its close */
 
     struct image *backing; /* owned; NULL if none or not opened */
     unsigned chain_length; /* this image and all below it */

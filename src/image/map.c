@@ -63,7 +63,7 @@ int image_map_chain(struct image *img, uint64_t guest, uint64_t length, unsigned
 
 int image_refine(struct extent *x, struct err *e)
 {
-    if (x->kind != EXTENT_DATA || x->file_hole)
+    if (x->kind != EXTENT_DATA || x->file_hole || x->crypt) /* zeros on disk are no zeros then */
         return 0;
     /* Behind its end a file holds nothing either, but an image that has data there is cut off: that
      * is for reading to tell. */

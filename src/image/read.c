@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/codec/codec.h"
+#include "formats/crypt/crypt.h"
 #include "image/image.h"
 
 #define BATCH_MAX   128
@@ -155,6 +156,17 @@ static bool is_done(const struct job *j, size_t i)
         if (is_plain(&j->x[k]) && j->x[k].file == j->x[i].file)
             return true;
     return false;
+}
+
+/* What was read of encrypted extents becomes plain where it stands. */
+static void decrypt(struct job *j)
+{
+    for (size_t i = 0; i < j->n && is_wanted(j, &j->x[i]); i++) {
+        const struct extent *x = &j->x[i];
+        if (is_plain(x) && x->crypt &&
+            x->crypt->decrypt(x->crypt, destination(j, x), x->length, x->crypt_at, j->e))
+            j->limit = num_min(j->limit, x->guest);
+    }
 }
 
 /* ---- packed ---------------------------------------------------------------------------------- */
@@ -315,6 +327,7 @@ int image_read_extents(struct image_reader *r, const struct extent *extents, siz
         else if (x->kind != EXTENT_PACKED && !is_plain(x))
             memset(destination(&j, x), 0, x->length);
     }
+    decrypt(&j);
     for (size_t i = 0; i < n && is_wanted(&j, &extents[i]);)
         i += extents[i].kind == EXTENT_PACKED ? read_packed(&j, i) : 1;
     if (j.limit == UINT64_MAX)

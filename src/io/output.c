@@ -22,7 +22,8 @@ struct output {
     char *temp;
     char *final; /* where symbolic links lead; NULL when in place */
     struct file_options opt;
-    struct stat old; /* of held */
+    struct stat old;     /* of held */
+    struct output *next; /* its members, in the order they began */
 };
 
 struct file *output_file(struct output *o)
@@ -42,6 +43,8 @@ bool output_in_place(const struct output *o)
 
 static void output_free(struct output *o)
 {
+    if (o->next)
+        output_free(o->next);
     file_cleanup(&o->file);
     file_cleanup(&o->held);
     free(o->temp);
@@ -215,6 +218,49 @@ int output_begin(const char *path, const struct file_options *opt, struct output
     return 0;
 }
 
+/* ---- members --------------------------------------------------------------------------------- */
+
+static int same_file(const struct output *o, const char *path)
+{
+    const char *name = o->final ? o->final : o->temp;
+    return !strcmp(name, path);
+}
+
+int output_member(struct output *o, const char *path, struct file **out, struct err *e)
+{
+    struct output *last = o;
+    *out = NULL;
+    while (last->next && !same_file(last, path))
+        last = last->next;
+    if (same_file(last, path))
+        return err_set(e, EEXIST, "'%s' would be two files of one image", path);
+    struct file_options opt = o->opt;
+    opt.create = FILE_CREATE_NEW;
+    if (output_begin(path, &opt, &last->next, e))
+        return -1;
+    /* the output keeps its own descriptor, and with it the lock */
+    opt.create = FILE_EXISTING;
+    opt.lock = FILE_LOCK_NONE;
+    return file_open_path(last->next->temp, &opt, out, e);
+}
+
+int output_member_join(const char *path, const struct file_options *opt, struct file **out,
+                       struct err *e)
+{
+    AUTO_FREE char *final = follow(path, e);
+    AUTO_FREE char *temp = final ? temp_name(final, e) : NULL;
+    struct file_options o = *opt;
+    *out = NULL;
+    o.create = FILE_EXISTING;
+    o.lock = FILE_LOCK_NONE;
+    if (!temp)
+        return -1;
+    if (!file_open_path(temp, &o, out, e) || e->no != ENOENT)
+        return *out ? 0 : -1;
+    err_clear(e);
+    return file_open_path(path, &o, out, e); /* a device, or what cannot be replaced */
+}
+
 /* ---- ending ---------------------------------------------------------------------------------- */
 
 /* Only root can give files away; for others the mode is what matters. */
@@ -285,15 +331,32 @@ static int commit_renamed(struct output *o, struct err *e)
     return r;
 }
 
+static int prepare(struct output *o, struct err *e)
+{
+    return (!output_in_place(o) && inherit(o, e)) || file_sync(o->file, e) ? -1 : 0;
+}
+
+/* The members first: whoever finds the image finds them too. */
+static int commit_all(struct output *o, struct err *e)
+{
+    if (o->next && commit_all(o->next, e))
+        return -1;
+    return output_in_place(o) ? commit_in_place(o, e) : commit_renamed(o, e);
+}
+
 int output_commit(struct output *o, struct err *e)
 {
-    bool in_place = output_in_place(o);
-    if ((!in_place && inherit(o, e)) || file_sync(o->file, e)) {
-        output_abandon(o, NULL);
-        return -1;
+    for (struct output *m = o; m; m = m->next) {
+        if (prepare(m, e)) {
+            output_abandon(o, NULL);
+            return -1;
+        }
     }
-    int r = in_place ? commit_in_place(o, e) : commit_renamed(o, e);
-    output_free(o);
+    int r = commit_all(o, e);
+    if (r)
+        output_abandon(o, NULL);
+    else
+        output_free(o);
     return r;
 }
 
@@ -301,6 +364,8 @@ bool output_abandon(struct output *o, char *name)
 {
     if (!o)
         return false;
+    if (o->next)
+        output_abandon(MEM_TAKE(o->next), NULL);
     bool removed = !output_in_place(o) && o->file && !unlink(o->temp);
     if (removed && name)
         snprintf(name, PATH_MAX, "%s", o->temp);

@@ -7,7 +7,8 @@
  * file that a rename cannot replace for what it is: one that has further names (hard links), that
  * is mounted by itself (a container's volume), or that stands in a folder where we may not create.
  *
- * One rank (rank 0) begins and ends an output; the others open output_temp() by name.
+ * One rank (rank 0) begins and ends an output; the others open output_temp() by name. An image of
+ * several files is one output: its further files are members, which get their names just before it.
  */
 #ifndef IO_OUTPUT_H
 #define IO_OUTPUT_H
@@ -27,6 +28,13 @@ int output_begin(const char *path, const struct file_options *o, struct output *
 struct file *output_file(struct output *o);      /* opened read-write; the output's, not yours */
 const char *output_temp(const struct output *o); /* the name to open on other ranks */
 bool output_in_place(const struct output *o);
+
+/* A further file of this output, to stand under `path`; begun, committed and abandoned with it. The
+ * file is the caller's to close, and to close before the commit. */
+int output_member(struct output *o, const char *path, struct file **out, struct err *e);
+/* Another rank: open what output_member of the same path made. */
+int output_member_join(const char *path, const struct file_options *o, struct file **out,
+                       struct err *e);
 
 /* Sync (unless the cache mode is unsafe), close, give it the mode and owner of the file that stood
  * there, rename to the final name, sync the folder. Frees o, also on failure (then as

@@ -101,7 +101,7 @@ static void every_byte_arrives(void **state)
         memset(&m, 0, sizeof m);
         assert_int_equal(memory_new("m", NULL, 0, &f, &e), 0);
         assert_int_equal(pages_new(f, &pages, &e), 0);
-        assert_int_equal(chunk_init(&c, CHUNK, block, true, &e), 0);
+        assert_int_equal(chunk_init(&c, CHUNK, block, block, &e), 0);
         const struct write_rules rules = {.file = f, .block_size = block, .fresh = true};
         for (unsigned k = 0; k < CHUNKS; k++) {
             random_chunk(&c, block, &m, (unsigned char)(k + 1));

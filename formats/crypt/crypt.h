@@ -1,0 +1,23 @@
+/*
+ * Encrypted data: a cipher in a mode over sectors of 512 bytes, with an initialisation vector (IV)
+ * made from the sector's number. What a driver puts into an extent, and a writer into itself; the
+ * core calls it where the bytes are moved, in the workers.
+ */
+#ifndef FORMATS_CRYPT_H
+#define FORMATS_CRYPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define CRYPT_SECTOR 512u
+
+struct crypt {
+    /* In place, whole sectors; `at` is the byte offset that the first sector's IV counts from
+     * (sector number = at / 512). By many threads at once. */
+    int (*decrypt)(const struct crypt *c, void *buf, size_t len, uint64_t at, struct err *e);
+    int (*encrypt)(const struct crypt *c, void *buf, size_t len, uint64_t at, struct err *e);
+};
+
+#endif
