@@ -48,7 +48,7 @@ static void random_chunk(struct chunk *c, unsigned char *model, bool left)
 static void prepare(struct chunk *c)
 {
     struct err e = ERR_INIT;
-    assert_int_equal(chunk_init(c, CHUNK, 512, false, &e), 0);
+    assert_int_equal(chunk_init(c, CHUNK, 512, 0, &e), 0);
     c->pieces = calloc(CHUNK / 512, sizeof *c->pieces);
 }
 
