@@ -3,6 +3,9 @@
 #
 #   raw-raw raw-qcow2 qcow2-raw qcow2-qcow2 pack-zlib pack-zlib6 pack-zstd zlib-raw zstd-raw
 #   compare check map info offload-xfs offload-btrfs threads ranks engine direct
+#   to-NAME from-NAME      for each NAME of tests/subformats.bash (to-vmdk, from-vhdx-fixed ...)
+#   to-vmdk-stream-fast    with --compression-level 1
+#   formats                all of these
 #
 #   RUNS=5 MIB=4096 SCATTER_GIB=256     rounds, size of the image, size of the scattered one
 #   DIR=/dev/shm                        where it happens; IMAGE=disk.raw: use this image
@@ -17,6 +20,7 @@
 set -euo pipefail
 export LC_ALL=C PATH="$PATH:/sbin:/usr/sbin"
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../subformats.bash"
 build=${BUILD:-$here/../../build}
 IMG=$(realpath "${IMG:-$build/mpi-img}")
 REF=${REF:-/usr/bin/qemu-img}
@@ -128,6 +132,38 @@ row_pack_zstd() {
 row_zlib_raw() { input zlib; against zlib-raw raw zlib "" ""; }
 row_zstd_raw() { input zstd; against zstd-raw raw zstd "" ""; }
 
+# Every format: written from raw, read to raw. The names of both columns are one, so that its
+# further files are overwritten and not added.
+row_of() {
+    subformats | grep "^$1 " || { echo "no format $1 in subformats.bash" >&2; exit 1; }
+}
+row_to() {
+    local name format options
+    read -r name format options < <(row_of "$1")
+    input raw
+    against "to-$1${2:+-fast}" "$format" raw "$options ${2:-} -f raw" "$options -f raw"
+}
+row_from() {
+    local name format options words
+    read -r name format options < <(row_of "$1")
+    input raw
+    # shellcheck disable=SC2086  # words
+    [ -e "from.$name" ] || "$REF" convert -f raw -O "$format" $options raw "from.$name"
+    words=$(opened "$name" "$format" "from.$name")
+    race "from-$name" out "ours=$IMG convert $ours -O raw $words out" \
+        "qemu-img=$REF convert $theirs -O raw $words out" \
+        "-m 16 -W=$REF convert $theirs -m 16 -W -O raw $words out"
+    rm -f "from.$name" "from.$name"-* "from"-*
+}
+row_formats() {
+    local name
+    for name in $(subformats | cut -d' ' -f1 | grep -v '^raw$'); do
+        row_to "$name"
+        [ "$name" != vmdk-stream ] || row_to "$name" "--compression-level 1"
+        row_from "$name"
+    done
+}
+
 # what only reads has no -m and -W
 reading() {
     local row=$1
@@ -223,12 +259,18 @@ all="raw-raw raw-qcow2 qcow2-raw qcow2-qcow2 pack-zlib pack-zlib6 pack-zstd zlib
     compare check map info offload-xfs offload-btrfs threads ranks engine direct"
 [ $# -gt 0 ] || set -- $all
 for row; do
+    case $row in to-* | from-*) continue ;; esac
     command -v "row_${row//-/_}" >/dev/null || { echo "no row $row; there are: $all" >&2; exit 1; }
 done
 printf '%s, %s CPUs, %s, %s rounds, cache %s\n' "$("$REF" --version | head -n 1)" "$(nproc)" "$W" \
     "$RUNS" "$CACHE"
 for row; do
-    "row_${row//-/_}"
+    case $row in
+    to-*-fast) row_to "$(expr "$row" : 'to-\(.*\)-fast')" "--compression-level 1" ;;
+    to-*) row_to "${row#to-}" ;;
+    from-*) row_from "${row#from-}" ;;
+    *) "row_${row//-/_}" ;;
+    esac
 done
 printf '\nours against the best of the others, by wall time:\n'
 printf '  %s\n' "${summary[@]}"
