@@ -80,6 +80,7 @@ struct format {
     /* NULL: "This image format does not support checks" */
     int (*check)(struct image *img, enum check_fix fix, const struct check_sink *sink,
                  struct check_result *out, struct err *e);
+    bool check_only; /* check repairs nothing: with -r it is as good as none */
     /* NULL: no internal snapshots */
     int (*load_snapshot)(struct image *img, const char *id, const char *name, struct err *e);
     /* How qemu-img's block status of this image differs from its map (flow/status.c). NULL: what is
@@ -106,8 +107,14 @@ struct format {
 
 extern const struct format format_qcow2; /* qcow2/open.c */
 extern const struct format format_raw;   /* raw.c */
+extern const struct format format_vdi;   /* vdi/open.c */
+
 /* What the protocol "file" takes besides a format's own options (raw.c). */
 extern const struct option_def file_create_options[];
+/* The protocol's preallocation; checks it. */
+int file_create_prealloc(const struct options *o, enum file_prealloc *out, struct err *e);
+/* For data that stands in place: give the new file its size, and its space, before data comes. */
+int file_create_reserve(struct file *f, uint64_t size, enum file_prealloc mode, struct err *e);
 
 /* formats/registry.c: the one list of formats; same-bytes tests and help are fed from it. */
 extern const struct format *const format_all[]; /* NULL-terminated, sorted by name */

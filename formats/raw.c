@@ -80,7 +80,7 @@ const struct option_def file_create_options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static int raw_preallocation(const struct options *o, enum file_prealloc *out, struct err *e)
+int file_create_prealloc(const struct options *o, enum file_prealloc *out, struct err *e)
 {
     const char *mode = options_str(o, "preallocation", "off");
     *out = FILE_PREALLOC_OFF;
@@ -113,7 +113,7 @@ struct raw_writer {
 };
 
 /* Before any data comes: a lack of space shows early. A device keeps its size. */
-static int raw_reserve(struct file *f, uint64_t size, enum file_prealloc mode, struct err *e)
+int file_create_reserve(struct file *f, uint64_t size, enum file_prealloc mode, struct err *e)
 {
     if (!file_is_regular(f))
         return file_size(f) >= size ? 0 : err_set(e, ENOSPC, "Device is too small");
@@ -126,10 +126,10 @@ static int raw_writer_open(const struct writer_params *p, struct writer **out, s
 {
     enum file_prealloc mode;
     AUTO_FREE struct raw_writer *w = mem_new(1, sizeof *w, e);
-    if (!w || raw_preallocation(p->options, &mode, e))
+    if (!w || file_create_prealloc(p->options, &mode, e))
         return -1;
     w->size = num_up(p->size, RAW_SECTOR);
-    if (p->first && raw_reserve(p->file, w->size, mode, e))
+    if (p->first && file_create_reserve(p->file, w->size, mode, e))
         return -1;
     w->writer.chunk_size = RAW_CHUNK;
     w->writer.in_place = true;

@@ -5,6 +5,7 @@
 const struct format *const format_all[] = {
     &format_qcow2,
     &format_raw,
+    &format_vdi,
     NULL,
 };
 

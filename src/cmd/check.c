@@ -190,7 +190,7 @@ static int check_open_image(const struct check_args *a, const char *name, struct
         open_cache(a->cache, "Invalid source cache option", &flags.cache, &e) ||
         open_image(&a->image, name, flags, &img, &e))
         return command_fail(&e);
-    if (!img->format->check) {
+    if (!img->format->check || (a->fix && img->format->check_only)) {
         err_set(&e, 0, "This image format does not support checks");
         command_fail(&e);
         return CHECK_UNSUPPORTED;
