@@ -3,10 +3,7 @@
 #include "formats/format.h"
 
 const struct format *const format_all[] = {
-    &format_qcow2,
-    &format_raw,
-    &format_vdi,
-    NULL,
+    &format_qcow2, &format_raw, &format_vdi, &format_vpc, NULL,
 };
 
 const struct format *format_find(const char *name)

@@ -61,8 +61,6 @@ static int geometry_check(const struct vdi_header *h, const uint8_t *buf, struct
     uint32_t sector = le32_load(buf + AT_SECTOR_SIZE), block = le32_load(buf + AT_BLOCK_SIZE);
     if (h->map_offset % SECTOR)
         return err_set(e, 0, "(unaligned block map offset 0x%" PRIx32 ")", h->map_offset);
-    if (h->map_offset < VDI_HEADER_SIZE)
-        return err_set(e, 0, "(block map offset 0x%" PRIx32 " lies in the header)", h->map_offset);
     if (h->data_offset % SECTOR)
         return err_set(e, 0, "(unaligned data offset 0x%" PRIx32 ")", h->data_offset);
     if (sector != SECTOR)
@@ -79,6 +77,8 @@ static int geometry_check(const struct vdi_header *h, const uint8_t *buf, struct
         return err_set(e, 0, "(non-NULL link UUID)");
     if (!zero_is(buf + AT_UUID_PARENT, UUID_SIZE))
         return err_set(e, 0, "(non-NULL parent UUID)");
+    if (h->map_offset < VDI_HEADER_SIZE)
+        return err_set(e, 0, "(block map offset 0x%" PRIx32 " lies in the header)", h->map_offset);
     return 0;
 }
 

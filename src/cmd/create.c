@@ -123,6 +123,15 @@ static void create_say(const char *target, const struct format *format, const st
     fflush(stdout);
 }
 
+/* Too large for the format, or for the file: which one it is, users know best by the format. */
+static int create_too_large(const char *target, const struct format *format,
+                            const struct options *o, struct err *e)
+{
+    bool clusters = options_str(o, "cluster_size", NULL);
+    return err_set(e, EFBIG, "%s: The image size is too large for file format '%s'%s", target,
+                   format->name, clusters ? " (try using a larger cluster size)" : "");
+}
+
 static int create_image(const struct create_args *a, const char *target, uint64_t size,
                         const struct secrets *secrets, struct err *e)
 {
@@ -140,7 +149,9 @@ static int create_image(const struct create_args *a, const char *target, uint64_
         .backing_format = options_str(o, "backing_fmt", NULL),
         .secrets = secrets,
     };
-    return create_run(&run, e);
+    if (!create_run(&run, e))
+        return 0;
+    return e->no == EFBIG ? create_too_large(target, format, o, e) : -1;
 }
 
 static int create_main(struct command_run *r)

@@ -39,10 +39,18 @@ int target_options(const struct format *format, const struct text_list *lists, s
     return 0;
 }
 
+static bool takes_backing(const struct format *format)
+{
+    const struct option_def *d = format->create_options;
+    while (d && d->name && strcmp(d->name, "backing_file") != 0)
+        d++;
+    return d && d->name;
+}
+
 int target_backing(const struct format *format, struct options *o, const char *backing,
                    const char *backing_format, struct err *e)
 {
-    if ((backing || backing_format) && !format->supports_backing)
+    if ((backing || backing_format) && !takes_backing(format))
         return err_set(e, ENOTSUP, "Backing file %snot supported for file format '%s'",
                        backing ? "" : "format ", format->name);
     if (backing && options_set(o, "backing_file", backing, e))
