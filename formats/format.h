@@ -105,10 +105,11 @@ struct format {
     const struct writer_ops *writer; /* NULL: read only */
 };
 
-extern const struct format format_qcow2; /* qcow2/open.c */
-extern const struct format format_raw;   /* raw.c */
-extern const struct format format_vdi;   /* vdi/open.c */
-extern const struct format format_vpc;   /* vpc/open.c */
+extern const struct format format_parallels; /* parallels/open.c */
+extern const struct format format_qcow2;     /* qcow2/open.c */
+extern const struct format format_raw;       /* raw.c */
+extern const struct format format_vdi;       /* vdi/open.c */
+extern const struct format format_vpc;       /* vpc/open.c */
 
 /* What the protocol "file" takes besides a format's own options (raw.c). */
 extern const struct option_def file_create_options[];

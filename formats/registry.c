@@ -2,9 +2,11 @@
 
 #include "formats/format.h"
 
+/* clang-format off: a row each */
 const struct format *const format_all[] = {
-    &format_qcow2, &format_raw, &format_vdi, &format_vpc, NULL,
+    &format_parallels, &format_qcow2, &format_raw, &format_vdi, &format_vpc, NULL,
 };
+/* clang-format on */
 
 const struct format *format_find(const char *name)
 {
