@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "formats/driver_names.h"
 #include "formats/qcow2/layout.h"
 
 const struct option_def qcow2_create_options[] = {
@@ -64,52 +65,6 @@ static const struct word prealloc_words[] = {{"off", QCOW2_PREALLOC_OFF},
                                              {"full", QCOW2_PREALLOC_FULL},
                                              {NULL, 0}};
 
-/* Every driver that a backing file's format may name, of this program or of others that will read
- * the image. */
-static const struct word driver_words[] = {{"blkdebug", 0},
-                                           {"blklogwrites", 0},
-                                           {"blkreplay", 0},
-                                           {"blkverify", 0},
-                                           {"bochs", 0},
-                                           {"cloop", 0},
-                                           {"compress", 0},
-                                           {"copy-before-write", 0},
-                                           {"copy-on-read", 0},
-                                           {"dmg", 0},
-                                           {"file", 0},
-                                           {"ftp", 0},
-                                           {"ftps", 0},
-                                           {"gluster", 0},
-                                           {"host_cdrom", 0},
-                                           {"host_device", 0},
-                                           {"http", 0},
-                                           {"https", 0},
-                                           {"iscsi", 0},
-                                           {"luks", 0},
-                                           {"nbd", 0},
-                                           {"nfs", 0},
-                                           {"null-aio", 0},
-                                           {"null-co", 0},
-                                           {"nvme", 0},
-                                           {"parallels", 0},
-                                           {"preallocate", 0},
-                                           {"qcow", 0},
-                                           {"qcow2", 0},
-                                           {"qed", 0},
-                                           {"quorum", 0},
-                                           {"raw", 0},
-                                           {"rbd", 0},
-                                           {"replication", 0},
-                                           {"snapshot-access", 0},
-                                           {"ssh", 0},
-                                           {"throttle", 0},
-                                           {"vdi", 0},
-                                           {"vhdx", 0},
-                                           {"vmdk", 0},
-                                           {"vpc", 0},
-                                           {"vvfat", 0},
-                                           {NULL, 0}};
-
 /* *format = 0 if nothing is to be encrypted. */
 static int crypt_words_parse(const struct options *o, int *format, struct err *e)
 {
@@ -129,13 +84,14 @@ static int crypt_words_parse(const struct options *o, int *format, struct err *e
 static int create_words(const struct options *o, const char *backing_format, struct qcow2_create *c,
                         int *crypt, struct err *e)
 {
-    int version = 0, prealloc = 0, zstd = 0, driver = 0;
+    int version = 0, prealloc = 0, zstd = 0;
     const char *mode = options_str(o, "preallocation", "off");
     const char *codec = options_str(o, "compression_type", "zlib");
     if (word_parse(compat_words, "version", options_str(o, "compat", "1.1"), &version, e))
         return -1;
-    if (backing_format && word_parse(driver_words, "backing-fmt", backing_format, &driver, e))
-        return -1;
+    if (backing_format && !driver_name_known(backing_format))
+        return err_set(e, EINVAL, "Parameter 'backing-fmt' does not accept value '%s'",
+                       backing_format);
     if (crypt_words_parse(o, crypt, e) ||
         word_parse(prealloc_words, "preallocation", mode, &prealloc, e) ||
         word_parse(codec_words, "compression-type", codec, &zstd, e))
