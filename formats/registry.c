@@ -5,6 +5,10 @@
 /* clang-format off: a row each */
 const struct format *const format_all[] = {
     &format_parallels, &format_qcow2, &format_raw, &format_vdi, &format_vpc, NULL,
+    &format_qcow2,
+    &format_qed,
+    &format_raw,
+    NULL,
 };
 /* clang-format on */
 
