@@ -251,10 +251,13 @@ static int tick(void *ctx, struct err *e)
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
+/* What the source's top leaves to its backing image is left to the target's. Without one it is
+ * zeros, which the target must say over its own. */
 static void set_rules(struct convert *c)
 {
     const struct convert_options *o = c->o;
-    unsigned stop = o->backing_in_target ? 1 : UINT_MAX;
+    bool leaves = o->backing_in_target && c->source.parts[0].image->backing;
+    unsigned stop = leaves ? 1 : UINT_MAX;
     const struct writer *writer = c->target.writer;
     bool reserve = writer && writer->reserve;
     bool crypts = writer && writer->crypt;

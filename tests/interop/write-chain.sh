@@ -23,6 +23,10 @@ good "$IMG" convert -c -O qcow2 -o backing_file=chain_packed.base,backing_fmt=qc
     judge "-o backing_file" qcow2 over chain_packed
 "$REF" info --output=json over | grep -q '"backing-filename": "chain_packed.base"' ||
     bad "the backing name is not stored as given"
+create qcow2 alone 64M # zeros, not what chain_three.d/middle holds
+io qcow2 alone "write -P 3 1M 64k"
+good "$IMG" convert -O qcow2 -B chain_three.d/middle -F qcow2 alone over &&
+    judge "-B of an image that has none" qcow2 over alone
 good "$IMG" convert -O qcow2 chain_three flat && judge "flat" qcow2 flat chain_three
 
 create raw there 64M
