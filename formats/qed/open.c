@@ -17,7 +17,7 @@ const struct table_format qed_table_format = {
 static int qed_probe(const uint8_t *head, size_t n, const char *filename)
 {
     (void)filename;
-    return n >= QED_HEADER && le32_load(head) == QED_MAGIC ? 100 : 0;
+    return n >= 4 && le32_load(head) == QED_MAGIC ? 100 : 0;
 }
 
 /* ---- where things are ------------------------------------------------------------------------ */

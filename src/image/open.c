@@ -186,7 +186,7 @@ int image_close(struct image *img, struct err *e)
     int rc = 0;
     while (img) {
         struct image *backing = img->backing;
-        if (img->format && img->format->close)
+        if (img->format && img->format->close && img->state) /* opened */
             img->format->close(img);
         rc = close_file(img->file, rc != 0, e);
         json_decref(img->spec);
