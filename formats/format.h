@@ -111,6 +111,7 @@ extern const struct format format_raw;       /* raw.c */
 extern const struct format format_vdi;       /* vdi/open.c */
 extern const struct format format_vpc;       /* vpc/open.c */
 
+extern const struct format format_qcow;  /* qcow/open.c */
 extern const struct format format_qcow2; /* qcow2/open.c */
 extern const struct format format_qed;   /* qed/open.c */
 extern const struct format format_raw;   /* raw.c */

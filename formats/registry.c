@@ -9,6 +9,7 @@ const struct format *const format_all[] = {
     &format_qed,
     &format_raw,
     NULL,
+    &format_qcow, &format_qcow2, &format_qed, &format_raw, NULL,
 };
 /* clang-format on */
 
