@@ -24,7 +24,7 @@ static int crypt_parse(const struct options *o, struct qcow_create *c, struct er
     const char *format = options_str(o, "encrypt.format", NULL);
     bool old = options_bool(o, "encryption", false);
     c->key_secret = options_str(o, "encrypt.key-secret", NULL);
-    if (options_given(o, "encryption") && format)
+    if (old && format)
         return err_set(e, EINVAL,
                        "'encrypt.format' and its alias 'encryption' can't be used at the same "
                        "time");
