@@ -18,6 +18,15 @@ struct crypt {
      * (sector number = at / 512). By many threads at once. */
     int (*decrypt)(const struct crypt *c, void *buf, size_t len, uint64_t at, struct err *e);
     int (*encrypt)(const struct crypt *c, void *buf, size_t len, uint64_t at, struct err *e);
+    void (*free)(struct crypt *c); /* wipes its keys; NULL where there is nothing to free */
 };
+
+/* NULL is fine. */
+void crypt_free(struct crypt *c);
+void crypt_cleanup(struct crypt **c);
+
+/* What qcow and qcow2 did before LUKS: AES-128-CBC, the passphrase's first 16 bytes as the key, the
+ * guest's sector number as the IV: `at` is the guest offset. */
+int crypt_aes_legacy_new(const uint8_t *passphrase, size_t len, struct crypt **out, struct err *e);
 
 #endif
