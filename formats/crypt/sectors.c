@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/crypt/names.h"
 
 #define KEY_MAX 64u
 
@@ -129,6 +130,21 @@ static int sectors_decrypt(const struct crypt *c, void *buf, size_t len, uint64_
 static int sectors_encrypt(const struct crypt *c, void *buf, size_t len, uint64_t at, struct err *e)
 {
     return run(c, buf, len, at, false, e);
+}
+
+/* ---- what goes together ---------------------------------------------------------------------- */
+
+int crypt_spec_check(const struct crypt_spec *spec, struct err *e)
+{
+    size_t digest = crypt_hash_size(spec->ivhash);
+    if (spec->mode == CRYPT_XTS && spec->cipher == CRYPT_CAST5)
+        return err_set(e, ENOTSUP, "Unsupported cipher mode xts");
+    if (spec->ivgen != CRYPT_ESSIV || crypt_cipher_by_key(spec->cipher, digest))
+        return 0;
+    if (spec->cipher == CRYPT_CAST5)
+        return err_set(e, ENOTSUP, "Cipher cast5-128 not supported with essiv");
+    return err_set(e, ENOTSUP, "No %s cipher with key size %zu available",
+                   crypt_cipher_title(spec->cipher), digest);
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */

@@ -20,6 +20,9 @@ struct crypt_spec {
 int crypt_sectors_new(const struct crypt_spec *spec, const uint8_t *key, size_t key_len,
                       struct crypt **out, struct err *e);
 
+/* Do cipher, mode and IV generator go together? */
+int crypt_spec_check(const struct crypt_spec *spec, struct err *e);
+
 /* Bytes of a digest. */
 size_t crypt_hash_size(enum crypt_hash hash);
 
