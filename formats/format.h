@@ -105,6 +105,7 @@ struct format {
     const struct writer_ops *writer; /* NULL: read only */
 };
 
+extern const struct format format_luks;      /* luks.c */
 extern const struct format format_parallels; /* parallels/open.c */
 extern const struct format format_qcow;      /* qcow/open.c */
 extern const struct format format_qcow2;     /* qcow2/open.c */
@@ -113,9 +114,6 @@ extern const struct format format_raw;       /* raw.c */
 extern const struct format format_vdi;       /* vdi/open.c */
 extern const struct format format_vpc;       /* vpc/open.c */
 
-extern const struct format format_luks;  /* luks.c */
-extern const struct format format_qcow2; /* qcow2/open.c */
-extern const struct format format_raw;   /* raw.c */
 /* What the protocol "file" takes besides a format's own options (raw.c). */
 extern const struct option_def file_create_options[];
 /* The protocol's preallocation; checks it. */

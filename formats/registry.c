@@ -4,12 +4,8 @@
 
 /* clang-format off: a row each */
 const struct format *const format_all[] = {
-    &format_parallels, &format_qcow, &format_qcow2, &format_qed,
-    &format_raw,       &format_vdi,  &format_vpc,   NULL,
-    &format_luks,
-    &format_qcow2,
-    &format_raw,
-    NULL,
+    &format_luks, &format_parallels, &format_qcow, &format_qcow2, &format_qed,
+    &format_raw,  &format_vdi,       &format_vpc,  NULL,
 };
 /* clang-format on */
 

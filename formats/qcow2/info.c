@@ -79,7 +79,7 @@ int qcow2_info(struct image *img, struct format_info *out, struct err *e)
 {
     const struct qcow2 *q = qcow2_of(img);
     json_t *encrypt;
-    if (qcow2_crypto_load(q, &encrypt, e))
+    if (qcow2_crypto_info(q, &encrypt, e))
         return -1;
     out->has_dirty = true;
     out->dirty = q->head.header.incompatible & QCOW2_INCOMPAT_DIRTY;

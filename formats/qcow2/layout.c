@@ -6,6 +6,17 @@
 
 #define HOST_MAX (UINT64_C(1) << 56) /* entries hold bits 9 to 55 of a place */
 
+static int begin(const struct qcow2_layout *l, struct cursor *c, uint64_t *crypto,
+                 struct placing *out, struct err *e);
+
+static void place_crypto(struct qcow2_layout *l, uint64_t bytes)
+{
+    struct err none = ERR_INIT; /* nothing is placed that could fail */
+    struct cursor c;
+    l->crypto_bytes = bytes;
+    begin(l, &c, &l->crypto_offset, NULL, &none);
+}
+
 void qcow2_layout_init(struct qcow2_layout *l, const struct qcow2_create *c)
 {
     uint64_t cluster = UINT64_C(1) << c->cluster_bits;
@@ -25,6 +36,8 @@ void qcow2_layout_init(struct qcow2_layout *l, const struct qcow2_create *c)
     };
     l->l2_entries = cluster / l->entry_size;
     l->l1_entries = num_div_up(l->blocks, l->l2_entries);
+    if (c->crypt == QCOW2_CRYPT_LUKS)
+        place_crypto(l, luks_payload(&c->luks));
 }
 
 uint64_t qcow2_layout_chunk(const struct qcow2_layout *l)
@@ -61,14 +74,25 @@ int qcow2_layout_alloc(const struct qcow2_layout *l, struct cursor *c, uint64_t 
     return layout_count(l, c, 0, out, e);
 }
 
-int qcow2_layout_begin(const struct qcow2_layout *l, struct cursor *c, struct placing *out,
-                       struct err *e)
+static int begin(const struct qcow2_layout *l, struct cursor *c, uint64_t *crypto,
+                 struct placing *out, struct err *e)
 {
     *c = (struct cursor){.end = 2 * l->cluster};
     if (layout_count(l, c, 0, out, e))
         return -1;
     uint64_t host;
-    return qcow2_layout_alloc(l, c, num_div_up(l->l1_entries * 8, l->cluster), &host, out, e);
+    if (qcow2_layout_alloc(l, c, num_div_up(l->l1_entries * 8, l->cluster), &host, out, e))
+        return -1;
+    if (!l->crypto_bytes)
+        return 0;
+    return qcow2_layout_alloc(l, c, num_div_up(l->crypto_bytes, l->cluster), crypto, out, e);
+}
+
+int qcow2_layout_begin(const struct qcow2_layout *l, struct cursor *c, struct placing *out,
+                       struct err *e)
+{
+    uint64_t crypto;
+    return begin(l, c, &crypto, out, e);
 }
 
 uint64_t qcow2_layout_full_end(const struct qcow2_layout *l)

@@ -6,6 +6,8 @@
  *   header      refcount table   refcount block  L1     what the chunks need, in their order ...
  *                                                       | L2 table | blocks ... | L2 table | ...
  *
+ * An encrypted image has its LUKS header behind L1.
+ *
  * An L2 table stands before the first block that it maps; a refcount block at the first cluster
  * that it counts (behind what is contiguous and longer than one block counts: L1). A refcount table
  * that outgrows its cluster moves to the end of the file, and its cluster is free.
@@ -13,6 +15,8 @@
 #ifndef FORMATS_QCOW2_LAYOUT_H
 #define FORMATS_QCOW2_LAYOUT_H
 
+#include "formats/crypt/luks.h"
+#include "formats/qcow2/header.h"
 #include "formats/qcow2/qcow2.h"
 
 enum qcow2_prealloc {
@@ -32,6 +36,9 @@ struct qcow2_create {
     enum qcow2_prealloc prealloc;
     const char *data_file; /* NULL = none */
     bool data_file_raw;
+    int crypt;               /* QCOW2_CRYPT_... */
+    const char *key_secret;  /* of encryption */
+    struct luks_params luks; /* QCOW2_CRYPT_LUKS */
 };
 
 /* All checks of the options against each other, with qemu's words and in its order. */
@@ -47,9 +54,10 @@ struct qcow2_layout {
     uint64_t cluster, blocks; /* bytes of a cluster; guest clusters */
     uint64_t l2_entries, entry_size, l1_entries;
     uint64_t l1_offset;
-    uint64_t refs_cover;   /* host bytes that one refcount block counts */
-    uint64_t refcount_max; /* what a refcount can hold */
-    uint64_t packed_limit; /* encoded blocks must begin below this offset */
+    uint64_t crypto_offset, crypto_bytes; /* LUKS header; 0 bytes: none */
+    uint64_t refs_cover;                  /* host bytes that one refcount block counts */
+    uint64_t refcount_max;                /* what a refcount can hold */
+    uint64_t packed_limit;                /* encoded blocks must begin below this offset */
     bool data_file, data_file_raw;
 };
 
@@ -58,7 +66,8 @@ void qcow2_layout_init(struct qcow2_layout *l, const struct qcow2_create *c);
 /* Guest bytes of a chunk: at least 1 MiB, within one L2 table or whole tables. */
 uint64_t qcow2_layout_chunk(const struct qcow2_layout *l);
 
-/* Header to L1. `out` (may be NULL) takes the refcount blocks; -1 only for lack of its memory. */
+/* Header to L1 and the LUKS header. `out` (may be NULL) takes the refcount blocks; -1 only for lack
+ * of its memory. */
 int qcow2_layout_begin(const struct qcow2_layout *l, struct cursor *c, struct placing *out,
                        struct err *e);
 

@@ -131,12 +131,14 @@ int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
         return -1;
     c.size = size;
     qcow2_layout_init(&l, &c);
-    uint64_t full = full_clusters(&l), data = 0;
+    uint64_t full = full_clusters(&l), data = 0, crypto = num_up(l.crypto_bytes, l.cluster);
     bool all = counts_all(o, &c, src);
     if (!all && src && count_data(src, l.cluster, &data, e))
         return -1;
     out->fully_allocated = full * l.cluster;
     out->required = all ? out->fully_allocated : (full - l.blocks + data) * l.cluster;
     out->has_bitmaps = src && c.version >= 3 && has_bitmaps(src);
+    out->required += crypto;
+    out->fully_allocated += crypto;
     return out->has_bitmaps ? measure_bitmaps(src, l.cluster, &out->bitmaps, e) : 0;
 }

@@ -29,7 +29,7 @@ static int count_meta(struct qcow2_meta *m, const struct placing *placed, struct
     return 0;
 }
 
-/* Header, refcount table and L1; their refcount blocks. */
+/* Header, refcount table, L1 and the LUKS header; their refcount blocks. */
 static int count_begin(struct qcow2_meta *m, struct err *e)
 {
     struct placing placed = {0};
@@ -43,7 +43,8 @@ static int count_begin(struct qcow2_meta *m, struct err *e)
     if (rc || qcow2_refs_add(m->refs, 0, 2, e) ||
         qcow2_refs_add(m->refs, m->l->l1_offset, l1_clusters, e))
         return -1;
-    return 0;
+    uint64_t crypto_clusters = num_div_up(m->l->crypto_bytes, m->l->cluster);
+    return qcow2_refs_add(m->refs, m->l->crypto_offset, crypto_clusters, e);
 }
 
 int qcow2_meta_new(const struct qcow2_layout *l, const struct qcow2_create *create,
@@ -98,12 +99,18 @@ static uint64_t packed_entry(const struct qcow2_meta *m, uint64_t host, uint32_t
     return QCOW2_COMPRESSED | more << shift | host;
 }
 
+/* What is in an encrypted cluster that was never written is no zeros. */
+static bool is_marked_zero(const struct qcow2_create *c, need_t need)
+{
+    return need == NEED_RESERVED && c->crypt && c->version >= 3 && !c->extended_l2;
+}
+
 static uint64_t entry_of(const struct qcow2_meta *m, need_t need, uint64_t host)
 {
     if (need_is_packed(need))
         return packed_entry(m, host, need_packed_len(need));
     if (host != PLACE_NONE)
-        return host | QCOW2_COPIED;
+        return host | QCOW2_COPIED | (is_marked_zero(m->create, need) ? QCOW2_ZERO : 0);
     return m->create->extended_l2 ? 0 : QCOW2_ZERO;
 }
 

@@ -80,8 +80,6 @@ static int map_prepare(struct image *img, struct err *e)
     const struct qcow2_header *h = &q->head.header;
     if (img->flags.no_io || img->flags.check)
         return 0;
-    if (img->encrypted)
-        return err_set(e, ENOTSUP, "Reading the data of encrypted images is not supported yet");
     return qcow2_map_open(q, h->l1_offset, h->l1_entries, h->size, e);
 }
 
@@ -91,7 +89,8 @@ static int qcow2_open_steps(struct image *img, struct err *e)
     if (head_read(q, e) || qcow2_limits_check(&q->head, &img->flags, e))
         return -1;
     geometry_set(q);
-    if (image_fill(img, e) || metadata_load(img, e) || qcow2_data_file_open(img, e))
+    if (image_fill(img, e) || qcow2_crypto_open(img, e) || metadata_load(img, e) ||
+        qcow2_data_file_open(img, e))
         return -1;
     return map_prepare(img, e);
 }
@@ -106,6 +105,7 @@ static void qcow2_close(struct image *img)
     qcow2_snapshots_free(q);
     qcow2_bitmaps_free(q);
     qcow2_head_release(&q->head);
+    crypt_free(q->crypt);
     file_cleanup(&q->own_data_file);
     free(q);
 }

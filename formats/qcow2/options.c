@@ -57,7 +57,8 @@ static int word_parse(const struct word *words, const char *shown, const char *t
 
 static const struct word compat_words[] = {
     {"0.10", 2}, {"v2", 2}, {"1.1", 3}, {"v3", 3}, {NULL, 0}};
-static const struct word crypt_words[] = {{"aes", 1}, {"luks", 2}, {NULL, 0}};
+static const struct word crypt_words[] = {
+    {"aes", QCOW2_CRYPT_AES}, {"luks", QCOW2_CRYPT_LUKS}, {NULL, 0}};
 static const struct word codec_words[] = {{"zlib", 0}, {"zstd", 1}, {NULL, 0}};
 static const struct word prealloc_words[] = {{"off", QCOW2_PREALLOC_OFF},
                                              {"metadata", QCOW2_PREALLOC_METADATA},
@@ -65,24 +66,29 @@ static const struct word prealloc_words[] = {{"off", QCOW2_PREALLOC_OFF},
                                              {"full", QCOW2_PREALLOC_FULL},
                                              {NULL, 0}};
 
-/* *format = 0 if nothing is to be encrypted. */
-static int crypt_words_parse(const struct options *o, int *format, struct err *e)
+/* c->crypt = 0 if nothing is to be encrypted. */
+static int crypt_words_parse(const struct options *o, struct qcow2_create *c, struct err *e)
 {
     static const char *const sub[] = {
-        "encrypt.key-secret",     "encrypt.cipher-alg", "encrypt.cipher-mode", "encrypt.ivgen-alg",
-        "encrypt.ivgen-hash-alg", "encrypt.hash-alg",   "encrypt.iter-time"};
+        "encrypt.cipher-alg", "encrypt.cipher-mode",    "encrypt.hash-alg",  "encrypt.iter-time",
+        "encrypt.ivgen-alg",  "encrypt.ivgen-hash-alg", "encrypt.key-secret"};
     const char *text = options_str(o, "encrypt.format", NULL);
-    if (text)
-        return word_parse(crypt_words, "format", text, format, e);
-    *format = options_bool(o, "encryption", false);
-    for (size_t i = 0; i < ARRAY_LEN(sub) && !*format; i++)
+    c->crypt = options_bool(o, "encryption", false) ? QCOW2_CRYPT_AES : QCOW2_CRYPT_NONE;
+    c->key_secret = options_str(o, "encrypt.key-secret", NULL);
+    if (text && word_parse(crypt_words, "format", text, &c->crypt, e))
+        return -1;
+    if (c->crypt == QCOW2_CRYPT_LUKS)
+        return luks_params_parse(o, "encrypt.", &c->luks, e);
+    size_t n = ARRAY_LEN(sub) - (c->crypt ? 1 : 0); /* aes has a secret, and nothing else */
+    for (size_t i = 0; i < n; i++)
         if (options_given(o, sub[i]))
-            return err_set(e, EINVAL, "Parameter 'encrypt.format' is missing");
+            return c->crypt ? err_set(e, EINVAL, "Parameter '%s' is unexpected", sub[i])
+                            : err_set(e, EINVAL, "Parameter 'encrypt.format' is missing");
     return 0;
 }
 
 static int create_words(const struct options *o, const char *backing_format, struct qcow2_create *c,
-                        int *crypt, struct err *e)
+                        struct err *e)
 {
     int version = 0, prealloc = 0, zstd = 0;
     const char *mode = options_str(o, "preallocation", "off");
@@ -92,7 +98,7 @@ static int create_words(const struct options *o, const char *backing_format, str
     if (backing_format && !driver_name_known(backing_format))
         return err_set(e, EINVAL, "Parameter 'backing-fmt' does not accept value '%s'",
                        backing_format);
-    if (crypt_words_parse(o, crypt, e) ||
+    if (crypt_words_parse(o, c, e) ||
         word_parse(prealloc_words, "preallocation", mode, &prealloc, e) ||
         word_parse(codec_words, "compression-type", codec, &zstd, e))
         return -1;
@@ -192,29 +198,26 @@ static int create_size(uint64_t size, const char *format, struct qcow2_create *c
     return 0;
 }
 
-static int create_crypt(const struct options *o, int format, struct err *e)
+static int create_crypt(const struct qcow2_create *c, struct err *e)
 {
-    if (!format)
-        return 0;
-    if (!options_str(o, "encrypt.key-secret", NULL))
+    if (c->crypt && !c->key_secret)
         return err_set(e, EINVAL, "Parameter 'encrypt.key-secret' is required for cipher");
-    return err_set(e, ENOTSUP, "Writing encrypted qcow2 images is not supported");
+    return 0;
 }
 
 int qcow2_create_parse(const struct options *o, uint64_t size, const char *backing_name,
                        const char *backing_format, struct qcow2_create *out, struct err *e)
 {
     struct qcow2_create c = {0};
-    int crypt = 0;
     if (options_given(o, "encryption") && options_given(o, "encrypt.format"))
         return err_set(e, EINVAL,
                        "'encrypt.format' and its alias 'encryption' can't be used at "
                        "the same time");
-    if (create_words(o, backing_format, &c, &crypt, e) || create_cluster(o, &c, e) ||
+    if (create_words(o, backing_format, &c, e) || create_cluster(o, &c, e) ||
         create_backing(backing_name, backing_format, &c, e) || create_lazy(o, &c, e) ||
         create_refcounts(o, &c, e) || create_data_file(o, backing_name, &c, e) ||
         (c.zstd && need_v3(&c, "Non-zlib compression type is only supported with", "and", e)) ||
-        create_size(size, " for file format 'qcow2'", &c, e) || create_crypt(o, crypt, e))
+        create_size(size, " for file format 'qcow2'", &c, e) || create_crypt(&c, e))
         return -1;
     *out = c;
     return 0;
@@ -236,13 +239,21 @@ static int measure_words(const struct options *o, struct qcow2_create *c, struct
     return 0;
 }
 
+/* Of encryption, only LUKS takes room. */
+static int measure_crypt(const struct options *o, struct qcow2_create *c, struct err *e)
+{
+    if (strcmp(options_str(o, "encrypt.format", ""), "luks"))
+        return 0;
+    return crypt_words_parse(o, c, e) || create_crypt(c, e) || luks_params_check(&c->luks, e) ? -1
+                                                                                              : 0;
+}
+
 int qcow2_measure_parse(const struct options *o, uint64_t size, struct qcow2_create *out,
                         struct err *e)
 {
     struct qcow2_create c = {0};
-    const char *crypt = options_str(o, "encrypt.format", NULL);
     if (measure_words(o, &c, e) || create_cluster(o, &c, e) || create_refcounts(o, &c, e) ||
-        (crypt && create_crypt(o, 1, e)) || create_size(size, "", &c, e))
+        measure_crypt(o, &c, e) || create_size(size, "", &c, e))
         return -1;
     *out = c;
     return 0;

@@ -5,7 +5,8 @@
  *   limits.c     what a header must satisfy before anything is followed
  *   open.c       format_qcow2: open, close, probe
  *   data_file.c  the external data file
- *   info.c       what info shows; crypto.c: of an encrypted image
+ *   info.c       what info shows
+ *   crypto.c     encryption: the header, the key
  *   map.c        guest offset -> extent; extended.c: by subclusters
  *   status.c     what qemu-img shows of the map
  *   snapshot.c   the snapshot table

@@ -5,6 +5,7 @@
 #ifndef FORMATS_QCOW2_STATE_H
 #define FORMATS_QCOW2_STATE_H
 
+#include "formats/crypt/luks.h"
 #include "formats/format.h"
 #include "formats/qcow2/header.h"
 #include "formats/qcow2/qcow2.h"
@@ -49,6 +50,8 @@ struct qcow2 {
     uint64_t l2_entries; /* of an L2 table */
     bool extended;       /* "Extended L2 Entries" */
     const struct codec *codec;
+    struct luks_header luks; /* crypt method 2 */
+    struct crypt *crypt;     /* owned; NULL: plain, or opened for its metadata alone */
 
     struct qcow2_snapshot *snapshots;
     uint32_t n_snapshots;
@@ -133,8 +136,11 @@ int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry);
 int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e);
 int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e);
 
+/* crypto.c: the header and the key; then, for each extent of the map, how it is encrypted. */
+int qcow2_crypto_open(struct image *img, struct err *e);
+void qcow2_crypto_extent(const struct qcow2 *q, uint64_t guest, struct extent *x);
 /* The "encrypt" object of info; NULL for a plain image. */
-int qcow2_crypto_load(const struct qcow2 *q, json_t **out, struct err *e);
+int qcow2_crypto_info(const struct qcow2 *q, json_t **out, struct err *e);
 int qcow2_info(struct image *img, struct format_info *out, struct err *e);
 
 void qcow2_status(struct image *img, struct format_status *out); /* status.c */

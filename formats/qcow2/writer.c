@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/codec/codec.h"
+#include "formats/crypt/passphrase.h"
 #include "formats/qcow2/meta.h"
 #include "io/pages.h"
 
@@ -21,6 +22,8 @@ struct qcow2_writer {
     char *backing_name, *backing_format, *data_name;
     const struct codec *codec;
     int level;
+    struct crypt *crypt;     /* or NULL */
+    uint8_t *crypto;         /* rank 0: the LUKS header, layout.crypto_bytes; or NULL */
     struct qcow2_meta *meta; /* rank 0; made when first needed */
 };
 
@@ -39,6 +42,8 @@ static void qcow2_writer_free(struct writer *base)
     struct err late = ERR_INIT; /* finish has synced it */
     file_close(w->data_file, &late);
     qcow2_meta_free(w->meta);
+    crypt_free(w->crypt);
+    free(w->crypto);
     free(w->backing_name);
     free(w->backing_format);
     free(w->data_name);
@@ -72,6 +77,23 @@ static int preallocate(struct qcow2_writer *w, struct err *e)
     if (how[w->create.prealloc] == FILE_PREALLOC_OFF || !len)
         return 0;
     return file_preallocate(w->w.data_file, 0, len, how[w->create.prealloc], e);
+}
+
+/* The passphrase is needed for the old AES, and by rank 0 for its LUKS header. */
+static int begin_crypt(struct qcow2_writer *w, const struct writer_params *p, struct err *e)
+{
+    const struct qcow2_create *c = &w->create;
+    const uint8_t *pass;
+    size_t len;
+    if (!c->crypt)
+        return 0;
+    if (crypt_passphrase(p->secrets, c->key_secret, "encrypt.key-secret", &pass, &len, e))
+        return -1;
+    if (c->crypt == QCOW2_CRYPT_AES)
+        return crypt_aes_legacy_new(pass, len, &w->crypt, e);
+    if (luks_params_check(&c->luks, e) || luks_crypt_new(&c->luks, p->random, &w->crypt, e))
+        return -1;
+    return p->first ? luks_create(&c->luks, p->random, pass, len, &w->crypto, e) : 0;
 }
 
 static char *dup_or_null(const char *s, bool *failed, struct err *e)
@@ -129,8 +151,10 @@ static int qcow2_writer_open(const struct writer_params *p, struct writer **out,
         return -1;
     qcow2_layout_init(&w->layout, &w->create);
     set_writer(w, p);
-    if (w->data_name && data_file_open(w, p, e))
+    if (begin_crypt(w, p, e) || (w->data_name && data_file_open(w, p, e)))
         return -1;
+    w->w.crypt = w->crypt;
+    w->w.crypt_by_guest = w->create.crypt == QCOW2_CRYPT_AES;
     if (p->first && preallocate(w, e))
         return -1;
     *out = &MEM_TAKE(w)->w;
@@ -188,6 +212,7 @@ static void fill_header(const struct qcow2_writer *w, struct qcow2_header *h)
     h->version = c->version;
     h->cluster_bits = c->cluster_bits;
     h->size = c->size;
+    h->crypt_method = (uint32_t)c->crypt;
     h->refcount_order = c->refcount_order;
     h->compression_type = c->zstd ? QCOW2_CODEC_ZSTD : QCOW2_CODEC_DEFLATE;
     h->incompatible |= (w->data_file ? QCOW2_INCOMPAT_DATA_FILE : 0) |
@@ -211,6 +236,17 @@ static int fill_names(const struct qcow2_writer *w, struct qcow2_head *h, struct
     return failed ? -1 : 0;
 }
 
+static int put_crypto(const struct qcow2_writer *w, struct qcow2_head *h, struct pages *pages,
+                      struct err *e)
+{
+    if (!w->crypto)
+        return 0;
+    h->ext.crypto_offset = w->layout.crypto_offset;
+    h->ext.crypto_length = w->layout.crypto_bytes;
+    return writer_put(w->file, pages, w->layout.crypto_offset, w->crypto, w->layout.crypto_bytes,
+                      e);
+}
+
 /* The last write. A small cluster shares its page with what is written already. */
 static int put_head(const struct qcow2_writer *w, struct qcow2_head *h, struct pages *pages,
                     struct err *e)
@@ -230,7 +266,7 @@ static int qcow2_writer_finish(struct writer *base, struct cursor *c, struct pag
     struct qcow2_writer *w = writer_of(base);
     AUTO(qcow2_head_release) struct qcow2_head head = {0};
     fill_header(w, &head.header);
-    if (need_meta(w, e) || fill_names(w, &head, e) ||
+    if (need_meta(w, e) || fill_names(w, &head, e) || put_crypto(w, &head, pages, e) ||
         qcow2_meta_finish(w->meta, c, pages, &head, e) ||
         (w->data_file && file_sync(w->data_file, e)) || file_sync(w->file, e))
         return -1;

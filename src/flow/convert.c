@@ -263,7 +263,8 @@ static void set_rules(struct convert *c)
     bool crypts = writer && writer->crypt;
     bool offload = o->copy_offload && !crypts;
     /* encrypted zeros are bytes like all others, where nothing says that a block is absent */
-    uint64_t sparse_size = crypts && writer->in_place ? 0 : o->sparse_size;
+    bool zeros_written = crypts && (writer->in_place || (reserve && !writer->zero_flag));
+    uint64_t sparse_size = zeros_written ? 0 : o->sparse_size;
     c->read = (struct read_rules){
         .source = &c->source,
         .stop_depth = stop,
