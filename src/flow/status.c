@@ -116,9 +116,7 @@ struct status_reader status_reader_of(const struct status_rules *rules)
 static int flags_of_data(struct status_reader *r, const struct rule *rule, struct extent *x,
                          uint32_t *flags, struct err *e)
 {
-    *flags = FLAGS_STORED;
-    if (!rule->image->encrypted)
-        *flags |= STATUS_PLACE;
+    *flags = FLAGS_STORED | STATUS_PLACE;
     if (!rule->shows_holes)
         return 0;
     if (view_refine(&r->view, x, e) < 0)
@@ -128,8 +126,8 @@ static int flags_of_data(struct status_reader *r, const struct rule *rule, struc
     return 0;
 }
 
-static int flags_of(struct status_reader *r, const struct rule *rule, struct extent *x,
-                    uint32_t *flags, struct err *e)
+static int flags_of_kind(struct status_reader *r, const struct rule *rule, struct extent *x,
+                         uint32_t *flags, struct err *e)
 {
     if (rule->opaque) {
         *flags = FLAGS_STORED;
@@ -154,6 +152,16 @@ static int flags_of(struct status_reader *r, const struct rule *rule, struct ext
             *flags |= STATUS_PRESENT | STATUS_ALLOCATED;
         return 0;
     }
+}
+
+/* What is encrypted cannot be read at its place, so none is shown. */
+static int flags_of(struct status_reader *r, const struct rule *rule, struct extent *x,
+                    uint32_t *flags, struct err *e)
+{
+    int rc = flags_of_kind(r, rule, x, flags, e);
+    if (rule->image->encrypted)
+        *flags &= ~(uint32_t)STATUS_PLACE;
+    return rc;
 }
 
 int status_at(struct status_reader *r, uint64_t guest, uint64_t end, struct status *out,
