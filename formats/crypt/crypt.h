@@ -29,4 +29,8 @@ void crypt_cleanup(struct crypt **c);
  * guest's sector number as the IV: `at` is the guest offset. */
 int crypt_aes_legacy_new(const uint8_t *passphrase, size_t len, struct crypt **out, struct err *e);
 
+/* AES-256-CBC over one piece of whole blocks of 16 bytes, in place: how secrets are wrapped. */
+int crypt_aes_cbc_decrypt(const uint8_t key[32], const uint8_t iv[16], void *data, size_t len,
+                          struct err *e);
+
 #endif

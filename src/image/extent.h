@@ -36,9 +36,11 @@ struct extent {
      */
     uint32_t tail;
 
-    /* DATA whose bytes in the file are encrypted (formats/crypt/crypt.h); NULL: they are not. Then
-     * host and length are whole sectors, and crypt_at is the byte that the first sector's
-     * initialisation vector counts from: a guest offset for some formats, a host offset for others.
+    /* DATA whose bytes in the file are encrypted (formats/crypt/crypt.h); NULL: they are not.
+     * crypt_at is the byte that the first sector's initialisation vector counts from: a guest
+     * offset for some formats, a host offset for others. Whole sectors, but where a part of them is
+     * asked for: then crypt_at says where in its sector the extent begins, and host does not lie
+     * before that.
      */
     const struct crypt *crypt;
     uint64_t crypt_at;

@@ -158,19 +158,6 @@ static bool is_done(const struct job *j, size_t i)
     return false;
 }
 
-/* What was read of encrypted extents becomes plain where it stands. */
-static void decrypt(struct job *j)
-{
-    for (size_t i = 0; i < j->n && is_wanted(j, &j->x[i]); i++) {
-        const struct extent *x = &j->x[i];
-        if (is_plain(x) && x->crypt &&
-            x->crypt->decrypt(x->crypt, destination(j, x), x->length, x->crypt_at, j->e))
-            j->limit = num_min(j->limit, x->guest);
-    }
-}
-
-/* ---- packed ---------------------------------------------------------------------------------- */
-
 static int grow(uint8_t **p, size_t *cap, size_t need, struct err *e)
 {
     if (need <= *cap)
@@ -183,6 +170,44 @@ static int grow(uint8_t **p, size_t *cap, size_t need, struct err *e)
     *cap = need;
     return 0;
 }
+
+/* An extent that begins or ends inside a sector is read again, with the rest of its sectors. */
+static int decrypt_ragged(struct job *j, const struct extent *x)
+{
+    struct image_reader *r = j->r;
+    uint64_t head = x->crypt_at % CRYPT_SECTOR, len = num_up(head + x->length, CRYPT_SECTOR);
+    size_t got;
+    if (x->host < head || len > SSIZE_MAX)
+        return err_set(j->e, EIO, "%s", strerror(EIO));
+    if (grow(&r->packed, &r->packed_cap, len, j->e) ||
+        file_read_padded(x->file, r->packed, len, x->host - head, &got, j->e))
+        return -1;
+    if (got < head + x->length && !x->tail)
+        return err_set(j->e, EIO, "%s", strerror(EIO));
+    if (x->crypt->decrypt(x->crypt, r->packed, len, x->crypt_at - head, j->e))
+        return -1;
+    memcpy(destination(j, x), r->packed + head, x->length);
+    return 0;
+}
+
+static int decrypt_extent(struct job *j, const struct extent *x)
+{
+    if (x->crypt_at % CRYPT_SECTOR || x->length % CRYPT_SECTOR)
+        return decrypt_ragged(j, x);
+    return x->crypt->decrypt(x->crypt, destination(j, x), x->length, x->crypt_at, j->e);
+}
+
+/* What was read of encrypted extents becomes plain where it stands. */
+static void decrypt(struct job *j)
+{
+    for (size_t i = 0; i < j->n && is_wanted(j, &j->x[i]); i++) {
+        const struct extent *x = &j->x[i];
+        if (is_plain(x) && x->crypt && decrypt_extent(j, x))
+            j->limit = num_min(j->limit, x->guest);
+    }
+}
+
+/* ---- packed ---------------------------------------------------------------------------------- */
 
 static struct decoder *decoder_for(struct image_reader *r, const struct codec *codec, struct err *e)
 {

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/crypt/crypt.h"
 #include "image/json_text.h"
 
 #define SECRET_MAX (64 * MIB)
@@ -95,7 +96,7 @@ static int insert(struct secrets *s, const char *id, uint8_t *data, size_t len, 
 /* ---- what is in it --------------------------------------------------------------------------- */
 
 /* All of an open file; grows as it goes, since it may be a pipe. */
-static int read_all(int fd, uint8_t **data, size_t *len, struct err *e)
+static int read_all(int fd, const char *path, uint8_t **data, size_t *len, struct err *e)
 {
     size_t cap = 0;
     ssize_t got = 1;
@@ -114,7 +115,7 @@ static int read_all(int fd, uint8_t **data, size_t *len, struct err *e)
         }
         got = read(fd, *data + *len, cap - *len);
         if (got < 0 && errno != EINTR)
-            return err_errno(e, errno, "Failed to read from file");
+            return err_errno(e, errno, "Error reading file \u201c%s\u201d", path);
         *len += got > 0 ? (size_t)got : 0;
         got = got < 0 ? 1 : got;
     }
@@ -127,7 +128,7 @@ static int load_file(const char *path, uint8_t **data, size_t *len, struct err *
     if (fd < 0)
         return err_errno(e, errno, "Unable to read %s: Failed to open file \u201c%s\u201d", path,
                          path);
-    int rc = read_all(fd, data, len, e);
+    int rc = read_all(fd, path, data, len, e);
     close(fd);
     return rc ? err_prefix(e, "Unable to read %s: ", path) : 0;
 }
@@ -219,6 +220,55 @@ static int check_keys(const json_t *o, struct err *e)
     return 0;
 }
 
+/* ---- wrapped secrets: encrypted with another one ------------------------------------------- */
+
+#define WRAP_KEY   32u
+#define WRAP_BLOCK 16u
+
+/* The text under "iv", decoded. */
+static int load_iv(const char *text, uint8_t iv[WRAP_BLOCK], struct err *e)
+{
+    if (!text)
+        return err_set(e, EINVAL, "IV is required to decrypt secret");
+    AUTO_FREE uint8_t *raw = (uint8_t *)mem_strdup(text, e);
+    size_t len = strlen(text);
+    if (!raw || base64_decode(raw, &len, e))
+        return -1;
+    if (len != WRAP_BLOCK)
+        return err_set(e, EINVAL, "IV should be %u bytes in length not %zu", WRAP_BLOCK, len);
+    memcpy(iv, raw, WRAP_BLOCK);
+    return 0;
+}
+
+/* In place. The last byte says how many were added to fill the last block. */
+static int unwrap(const struct secrets *s, const char *keyid, const char *iv_text, uint8_t *data,
+                  size_t *len, struct err *e)
+{
+    const struct secret *key = find(s, keyid);
+    uint8_t iv[WRAP_BLOCK];
+    if (!key)
+        return err_set(e, ENOENT, "No secret with id '%s'", keyid);
+    if (key->len != WRAP_KEY)
+        return err_set(e, EINVAL, "Key should be %u bytes in length", WRAP_KEY);
+    if (load_iv(iv_text, iv, e))
+        return -1;
+    if (*len % WRAP_BLOCK)
+        return err_set(e, EINVAL, "Length %zu must be a multiple of block size %u", *len,
+                       WRAP_BLOCK);
+    if (!*len)
+        return 0;
+    if (crypt_aes_cbc_decrypt(key->data, iv, data, *len, e))
+        return -1;
+    uint8_t padding = data[*len - 1];
+    if (padding > WRAP_BLOCK)
+        return err_set(e, EINVAL, "Incorrect number of padding bytes (%u) found on decrypted data",
+                       padding);
+    *len -= padding;
+    return 0;
+}
+
+/* ---- one object, as it is given -------------------------------------------------------------- */
+
 static int load(const json_t *o, uint8_t **data, size_t *len, struct err *e)
 {
     const char *text = value(o, "data"), *file = value(o, "file"), *format = value(o, "format");
@@ -243,11 +293,7 @@ static int add_secret(struct secrets *s, const json_t *o, struct err *e)
     size_t len = 0;
     if (check_keys(o, e) || check_id(s, id, e))
         return -1;
-    if (keyid && !find(s, keyid))
-        return err_set(e, ENOENT, "No secret with id '%s'", keyid);
-    if (keyid)
-        return err_set(e, ENOTSUP, "Secrets that are encrypted (keyid, iv) are not supported");
-    if (load(o, &data, &len, e)) {
+    if (load(o, &data, &len, e) || (keyid && unwrap(s, keyid, value(o, "iv"), data, &len, e))) {
         wipe(data, len);
         return -1;
     }

@@ -16,8 +16,9 @@ void secrets_cleanup(struct secrets **s);
 /* Is `text` a question ("help", "secret,help")? Then *answer is what to print. */
 bool secrets_help(const char *text, const char **answer);
 
-/* Take one --object: "secret,id=ID,data=..|file=..[,format=raw|base64]", or the same as a JSON
- * object. Other kinds of objects are accepted where they change nothing that we do. */
+/* Take one --object: "secret,id=ID,data=..|file=..[,format=raw|base64][,keyid=ID,iv=..]", or the
+ * same as a JSON object. Other kinds of objects are accepted where they change nothing that we do.
+ */
 int secrets_add(struct secrets *s, const char *text, struct err *e);
 
 /* The bytes of secret `id`; borrowed. "No secret with id 'x'" if there is none (also for s NULL).
