@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "formats/crypt/library.h"
+#include "formats/crypt/names.h"
 
 /* ---- the library as a whole ------------------------------------------------------------------ */
 
@@ -50,6 +51,15 @@ static int algorithm(enum crypt_cipher cipher, size_t len)
     return len % 8 || len < 16 || len > 32 ? 0 : by_size[cipher][len / 8 - 2];
 }
 
+/* twofish-192 has a name and no library */
+static int no_algorithm(enum crypt_cipher cipher, size_t len, struct err *e)
+{
+    const struct crypt_cipher_name *name = crypt_cipher_by_key(cipher, len);
+    return name ? err_set(e, ENOTSUP, "Algorithm '%s' not supported", name->option)
+                : err_set(e, EINVAL, "No %s cipher with key size %zu available",
+                          crypt_cipher_title(cipher), len);
+}
+
 static void gcrypt_cipher_free(void *p)
 {
     struct state *s = p;
@@ -73,9 +83,10 @@ static int gcrypt_cipher_new(enum crypt_cipher cipher, enum crypt_mode mode, con
         [CRYPT_CTR] = GCRY_CIPHER_MODE_CTR,
     };
     pthread_once(&once, start);
-    int algo = algorithm(cipher, mode == CRYPT_XTS ? key_len / 2 : key_len);
+    size_t one = mode == CRYPT_XTS ? key_len / 2 : key_len;
+    int algo = algorithm(cipher, one);
     if (!algo)
-        return err_set(e, ENOTSUP, "No cipher with a key of %zu bytes", key_len);
+        return no_algorithm(cipher, one, e);
     AUTO(state_cleanup) struct state *s = mem_new(1, sizeof *s, e);
     if (!s)
         return -1;
@@ -153,8 +164,9 @@ static int gcrypt_pbkdf2(enum crypt_hash hash, const uint8_t *pass, size_t pass_
                          size_t out_len, struct err *e)
 {
     pthread_once(&once, start);
-    gcry_error_t code = gcry_kdf_derive(pass, pass_len, GCRY_KDF_PBKDF2, digests[hash], salt,
-                                        salt_len, iterations, out_len, out);
+    gcry_error_t code =
+        gcry_kdf_derive(pass ? pass : (const uint8_t *)"", pass_len, GCRY_KDF_PBKDF2, digests[hash],
+                        salt, salt_len, iterations, out_len, out);
     return code ? failed("Key derivation", code, e) : 0;
 }
 
