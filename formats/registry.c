@@ -6,6 +6,13 @@
 const struct format *const format_all[] = {
     &format_luks, &format_parallels, &format_qcow, &format_qcow2, &format_qed,
     &format_raw,  &format_vdi,       &format_vpc,  NULL,
+    &format_parallels, &format_qcow, &format_qcow2, &format_qed,
+    &format_raw,       &format_vdi,  &format_vpc,   NULL,
+    &format_luks,
+    &format_qcow2,
+    &format_raw,
+    &format_vmdk,
+    NULL,
 };
 /* clang-format on */
 

@@ -1,0 +1,90 @@
+/*
+ * The tables of an image's sparse extents. Few are opened with the image and stay. Of many (a disk
+ * in parts of 2 GiB can have thousands) only some are open at a time, so that memory does not grow
+ * with the disk; the one that was held longest ago goes first.
+ */
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/slices.h"
+#include "formats/vmdk/state.h"
+
+#define KEPT_MAX 64u
+
+static void close_table(struct vmdk_pool *p, struct vmdk_extent *x)
+{
+    p->n_open -= x->table != NULL;
+    table_free(x->table);
+    x->table = NULL;
+}
+
+/* Room for one more, if any is not held. */
+static void evict(struct vmdk *v)
+{
+    struct vmdk_extent *oldest = NULL;
+    if (v->pool.n_open < KEPT_MAX)
+        return;
+    for (size_t i = 0; i < v->n; i++) {
+        struct vmdk_extent *x = &v->extents[i];
+        if (x->table && !x->holders && (!oldest || x->used < oldest->used))
+            oldest = x;
+    }
+    if (oldest)
+        close_table(&v->pool, oldest);
+}
+
+static int open_table(struct vmdk *v, struct vmdk_extent *x, struct err *e)
+{
+    evict(v);
+    if (vmdk_table_open(v, x, &x->table, e))
+        return -1;
+    v->pool.n_open++;
+    return 0;
+}
+
+/* Every table is opened once, so that a damaged one is told at once. */
+int vmdk_pool_open(struct vmdk *v, struct err *e)
+{
+    size_t tables = 0;
+    uint64_t budget = v->image->flags.metadata_budget;
+    for (size_t i = 0; i < v->n; i++)
+        tables += v->extents[i].grain != 0;
+    v->pool.keeps_all = tables <= KEPT_MAX;
+    v->pool.budget =
+        (budget ? budget : SLICES_DEFAULT_BUDGET) / num_max(num_min(tables, KEPT_MAX), 1);
+    for (size_t i = 0; i < v->n; i++)
+        if (v->extents[i].grain && open_table(v, &v->extents[i], e))
+            return -1;
+    return 0;
+}
+
+void vmdk_pool_close(struct vmdk *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        close_table(&v->pool, &v->extents[i]);
+}
+
+struct table *vmdk_pool_get(struct vmdk *v, struct vmdk_extent *x, struct err *e)
+{
+    struct vmdk_pool *p = &v->pool;
+    if (p->keeps_all)
+        return x->table;
+    pthread_mutex_lock(&p->lock);
+    if (!x->table && open_table(v, x, e)) {
+        pthread_mutex_unlock(&p->lock);
+        return NULL;
+    }
+    x->holders++;
+    x->used = ++p->clock;
+    pthread_mutex_unlock(&p->lock);
+    return x->table;
+}
+
+void vmdk_pool_put(struct vmdk *v, struct vmdk_extent *x)
+{
+    struct vmdk_pool *p = &v->pool;
+    if (p->keeps_all)
+        return;
+    pthread_mutex_lock(&p->lock);
+    x->holders--;
+    pthread_mutex_unlock(&p->lock);
+}
