@@ -38,10 +38,12 @@ static json_t *extents_info(const struct vmdk *v)
 int vmdk_info(struct image *img, struct format_info *out, struct err *e)
 {
     const struct vmdk *v = vmdk_of(img);
+    const char *type =
+        img->largest_block ? "streamOptimized" : v->desc.create_type; /* as qemu-img */
     json_t *o = json_object();
     o = tree_set(o, "cid", json_integer(v->desc.cid));
     o = tree_set(o, "parent-cid", json_integer(v->desc.parent_cid));
-    o = tree_set(o, "create-type", json_string_nocheck(v->desc.create_type));
+    o = tree_set(o, "create-type", json_string_nocheck(type));
     o = tree_set(o, "extents", extents_info(v));
     out->specific = o;
     out->has_dirty = vmdk_is_uniform(v);

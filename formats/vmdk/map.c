@@ -56,8 +56,9 @@ static int hosted_decode_packed(void *ctx, uint64_t block, uint64_t raw, struct 
 /* seSparse: what the four highest bits of an entry say. */
 enum { WIDE_ABSENT = 0, WIDE_UNMAPPED = 1, WIDE_ZERO = 2, WIDE_STORED = 3 };
 
-#define WIDE_TABLE UINT64_C(0x10000000) /* the high half of a directory entry that holds a table   \
-                                         */
+#define WIDE_TABLE                                                                                 \
+    UINT64_C(0x10000000) /* the high half of a directory entry that holds a table                  \
+                          */
 
 static int wide_decode(void *ctx, uint64_t block, uint64_t raw, struct table_entry *out,
                        struct err *e)
