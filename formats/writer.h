@@ -129,8 +129,8 @@ struct writer_params {
 };
 
 struct writer {
-    const struct writer_ops *ops;
     /* set by open */
+    const struct writer_ops *ops; /* left NULL: those that opened it */
     uint32_t block_size;    /* unit of need[]: a block, or a part of one where blocks are large
                              * (formats/layout.h); 0 for formats that need no ticket */
     uint64_t chunk_size;    /* guest bytes of a chunk, a multiple of block_size; never depends on
@@ -184,13 +184,15 @@ struct writer_ops {
                 size_t *len, struct err *e);
 };
 
-/* Open a format's writer: what everybody calls instead of ops->open. */
+/* Open a format's writer: what everybody calls instead of ops->open. A format of several kinds of
+ * image may set other operations than those that opened it. */
 static inline int writer_open(const struct writer_ops *ops, const struct writer_params *p,
                               struct writer **out, struct err *e)
 {
     if (ops->open(p, out, e) < 0)
         return -1;
-    (*out)->ops = ops;
+    if (!(*out)->ops)
+        (*out)->ops = ops;
     return 0;
 }
 
