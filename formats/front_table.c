@@ -13,6 +13,8 @@ struct front_table {
     struct table_format f;
     uint64_t at;      /* entry on disk that the window begins with */
     uint64_t in;      /* entries of a full window */
+    bool skips;       /* a window that nobody set is what a new file reads as: zeros */
+    bool set;         /* something in the window is set */
     uint8_t *entries; /* the window */
 };
 
@@ -32,10 +34,15 @@ static void window_fill(struct front_table *t)
 static int window_write(struct front_table *t, struct pages *pages, struct err *e)
 {
     uint64_t n = num_min(t->in, t->p.entries - t->at), size = t->f.entry_size;
+    if (t->skips && !t->set) {
+        t->at += n;
+        return 0;
+    }
     for (unsigned i = 0; i < t->p.copies; i++)
         if (writer_put(t->p.file, pages, t->p.offset[i] + t->at * size, t->entries, n * size, e))
             return -1;
     t->at += n;
+    t->set = false;
     window_fill(t);
     return 0;
 }
@@ -50,6 +57,7 @@ int front_table_new(const struct front_table_params *p, struct front_table **out
     t->p = *p;
     t->f = *p->format;
     t->in = WINDOW_BYTES / t->f.entry_size;
+    t->skips = !p->fill && file_grows_zero(p->file);
     t->entries = mem_io(WINDOW_BYTES, e);
     if (!t->entries) {
         free(t);
@@ -77,6 +85,7 @@ int front_table_set(struct front_table *t, uint64_t index, uint64_t raw, struct 
         if (window_write(t, pages, e))
             return -1;
     table_store(&t->f, t->entries + (entry - t->at) * t->f.entry_size, raw);
+    t->set = true;
     return 0;
 }
 
