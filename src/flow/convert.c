@@ -261,7 +261,8 @@ static void set_rules(struct convert *c)
     const struct writer *writer = c->target.writer;
     bool reserve = writer && writer->reserve;
     bool crypts = writer && writer->crypt;
-    bool offload = o->copy_offload && !crypts;
+    bool packs = target_packed_max(&c->target) > 0;
+    bool offload = o->copy_offload && !crypts && !packs; /* those need the bytes */
     /* encrypted zeros are bytes like all others, where nothing says that a block is absent */
     bool zeros_written = crypts && (writer->in_place || (reserve && !writer->zero_flag));
     uint64_t sparse_size = zeros_written ? 0 : o->sparse_size;
