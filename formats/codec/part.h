@@ -21,6 +21,7 @@ struct decoder_part {
 
 struct encoder_part {
     int level_min, level_max, level_default;
+    int window_bits; /* the only window that it has; 0 = any */
     void *(*make)(enum deflate_wrap wrap, int level, int window_bits);
     void (*free)(void *state);
     /* false if the library fails; *len = 0 if the result does not fit in cap */
@@ -32,6 +33,7 @@ extern const struct decoder_part codec_isal_decoder;       /* exact streams only
 extern const struct decoder_part codec_zlib_decoder;       /* tolerant */
 extern const struct decoder_part codec_zstd_decoder;       /* tolerant */
 
+extern const struct encoder_part codec_libdeflate_encoder;
 extern const struct encoder_part codec_isal_encoder;
 extern const struct encoder_part codec_zlib_encoder;
 extern const struct encoder_part codec_zstd_encoder;

@@ -34,12 +34,18 @@ static void fill_noise(uint8_t *out, size_t n, uint32_t seed)
     }
 }
 
+/* As the formats ask: vmdk for zlib streams with the largest window, qcow2 for the smallest. */
+static int window_of(const struct codec *c)
+{
+    return strcmp(c->name, "zlib") == 0 ? 15 : 12;
+}
+
 static size_t encode(const struct codec *c, int level, const void *in, size_t n, void *out,
                      size_t cap)
 {
     void *state;
     size_t len;
-    assert_int_equal(c->encoder_new(level, 12, &state, &e), 0);
+    assert_int_equal(c->encoder_new(level, window_of(c), &state, &e), 0);
     assert_int_equal(c->encode(state, in, n, out, cap, &len, &e), 0);
     c->encoder_free(state);
     return len;
@@ -95,7 +101,7 @@ static void encoding_is_pure(void **state)
         const struct codec *c = codec_find(names[k]);
         for (int level = 0; level <= 9; level++) {
             void *s;
-            assert_int_equal(c->encoder_new(level, 12, &s, &e), 0);
+            assert_int_equal(c->encoder_new(level, window_of(c), &s, &e), 0);
             for (uint32_t i = 0; i < 24; i++) {
                 size_t n = i % 3 ? BLOCK : 4096;
                 i % 4 == 1 ? fill_noise(block, n, i / 2) : fill_text(block, n, i / 2);
