@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/mem.h"
 #include "base/signals.h"
@@ -216,12 +217,24 @@ static int flush_report(int code)
     return command_fail(&e);
 }
 
+/* An image of many files (a split vmdk) holds them all open: more than is usual for a program, not
+ * more than it may. */
+static void allow_many_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files))
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char **argv)
 {
     static struct plan p;
     struct err e = ERR_INIT;
     message_init(argv[0]);
     signals_install();
+    allow_many_files();
     p.kind = plan_make(&p, argc, argv);
     if (plan_start_engine(&p, &e))
         return command_fail(&e);
