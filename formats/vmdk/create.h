@@ -135,7 +135,7 @@ extern const struct table_format vmdk_grain_table;
 /* ---- grain.c --------------------------------------------------------------------------------- */
 
 /* Most bytes that an encoded grain takes in the file: marker, stream, padding. */
-#define VMDK_PACKED_MAX (VMDK_GRAIN_BYTES + 2 * VMDK_SECTOR)
+#define VMDK_PACKED_MAX (VMDK_GRAIN_BYTES + VMDK_SECTOR)
 
 int vmdk_packer_new(int level, struct packer **out, struct err *e);
 void vmdk_packer_free(struct packer *p);

@@ -2,6 +2,7 @@
  * An encoded grain: a marker (where it belongs, how long it is), a zlib stream, zeros up to the
  * next sector. Every grain with data comes so: what does not get smaller is stored in the stream.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -40,7 +41,8 @@ int vmdk_packer_new(int level, struct packer **out, struct err *e)
 
 /* ---- stored: RFC 1950 around RFC 1951's blocks without compression --------------------------- */
 
-#define STORED_MAX 65535u /* bytes of a stored block */
+#define STORED_MAX   65535u                             /* bytes of a stored block */
+#define STORED_GRAIN (VMDK_GRAIN_BYTES + 2 + 2 * 5 + 4) /* of a grain so wrapped */
 
 static uint32_t adler32_of(const uint8_t *p, size_t n)
 {
@@ -76,8 +78,10 @@ int vmdk_pack(struct packer *p, uint64_t guest, const void *block, void *out, si
               size_t *len, struct err *e)
 {
     uint8_t *marker = out, *stream = marker + VMDK_MARKER_HEAD;
-    size_t room = num_min(cap, VMDK_PACKED_MAX) - VMDK_MARKER_HEAD, n;
-    if (p->codec->encode(p->state, block, VMDK_GRAIN_BYTES, stream, room, &n, e))
+    size_t n;
+    if (cap < VMDK_PACKED_MAX)
+        return err_set(e, EINVAL, "No room for an encoded grain");
+    if (p->codec->encode(p->state, block, VMDK_GRAIN_BYTES, stream, STORED_GRAIN, &n, e))
         return -1;
     if (!n)
         n = store(block, VMDK_GRAIN_BYTES, stream);

@@ -54,7 +54,8 @@ int vmdk_parent_cid(const char *path, const char *parent_name, uint32_t *cid, st
         .no_backing = true, .no_io = true, .force_share = true, .driver = "vmdk"};
     AUTO(image_cleanup) struct image *img = NULL;
     AUTO_FREE char *parent = image_backing_path(&beside, e);
-    if (!parent || image_open_name(parent, &flags, &img, e))
-        return -1;
-    return read_cid(img, cid, e);
+    json_t *spec = parent ? image_spec_from_name(parent, e) : NULL;
+    int status = spec ? image_open_plain(spec, parent, &flags, &img, e) : -1;
+    json_decref(spec);
+    return status ? -1 : read_cid(img, cid, e);
 }
