@@ -112,12 +112,9 @@ extern const struct format format_qcow2;     /* qcow2/open.c */
 extern const struct format format_qed;       /* qed/open.c */
 extern const struct format format_raw;       /* raw.c */
 extern const struct format format_vdi;       /* vdi/open.c */
+extern const struct format format_vmdk;      /* vmdk/open.c */
 extern const struct format format_vpc;       /* vpc/open.c */
 
-extern const struct format format_luks;  /* luks.c */
-extern const struct format format_qcow2; /* qcow2/open.c */
-extern const struct format format_raw;   /* raw.c */
-extern const struct format format_vmdk;  /* vmdk/open.c */
 /* What the protocol "file" takes besides a format's own options (raw.c). */
 extern const struct option_def file_create_options[];
 /* The protocol's preallocation; checks it. */

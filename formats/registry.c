@@ -2,16 +2,17 @@
 
 #include "formats/format.h"
 
-/* clang-format off: a row each */
+/* clang-format off */
 const struct format *const format_all[] = {
-    &format_luks, &format_parallels, &format_qcow, &format_qcow2, &format_qed,
-    &format_raw,  &format_vdi,       &format_vpc,  NULL,
-    &format_parallels, &format_qcow, &format_qcow2, &format_qed,
-    &format_raw,       &format_vdi,  &format_vpc,   NULL,
     &format_luks,
+    &format_parallels,
+    &format_qcow,
     &format_qcow2,
+    &format_qed,
     &format_raw,
+    &format_vdi,
     &format_vmdk,
+    &format_vpc,
     NULL,
 };
 /* clang-format on */

@@ -178,4 +178,6 @@ const struct format format_vmdk = {
     .allocated_beyond = vmdk_allocated_beyond,
     .supports_backing = true,
     .supports_compression = true,
+    .create_options = vmdk_create_options,
+    .writer = &vmdk_writer,
 };
