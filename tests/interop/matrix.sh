@@ -31,11 +31,16 @@ source_add() {
 }
 
 while read -r name format options; do
-    # shellcheck disable=SC2086  # words
-    if "$REF" convert -f raw -O "$format" $options guest "from.$name" >/dev/null 2>&1; then
-        source_add "$name" "$format"
+    # the original's measuring of key derivation fails now and then: "Unable to get accurate CPU usage"
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        # shellcheck disable=SC2086  # words
+        "$REF" convert -f raw -O "$format" $options guest "from.$name" >.ref 2>&1 && break
+        grep -q 'accurate CPU' .ref || break
+    done
+    if grep -q . .ref; then
+        bad "the original does not write $name: $(cat .ref)"
     else
-        bad "the original does not write $name"
+        source_add "$name" "$format"
     fi
 done < <(subformats)
 "$REF" convert -c -f raw -O qcow2 guest from.packed && source_add packed qcow2
@@ -84,6 +89,11 @@ same_bytes() {
     done
 }
 
+# Geometry may have made it longer.
+as_long_as_guest() {
+    truncate -s "$(stat -c %s guest)" "$1"
+}
+
 content() {
     local pair=$1 name=$2 format=$3 words rc=0
     words=$(opened "$name" "$format" out/disk.img)
@@ -91,7 +101,8 @@ content() {
     case $words in
     *--image-opts*) # the original cannot name the other one's format then
         # shellcheck disable=SC2086
-        "$REF" convert -O raw $words out/back && cmp -s guest out/back || bad "$pair: the original reads other data"
+        "$REF" convert -O raw $words out/back && as_long_as_guest out/back && cmp -s guest out/back ||
+            bad "$pair: the original reads other data"
         ;;
     *) "$REF" compare -q -f raw -F "$format" guest out/disk.img || bad "$pair: the original finds a difference" ;;
     esac
@@ -100,7 +111,7 @@ content() {
     [ $rc = 0 ] || [ $rc = 63 ] || bad "$pair: the original's check says $rc"
     # shellcheck disable=SC2086
     good "$IMG" convert $words -O raw out/back || return 0
-    truncate -s "$(stat -c %s guest)" out/back # geometry may have made it longer
+    as_long_as_guest out/back
     cmp -s guest out/back || bad "$pair: other data comes back"
 }
 
