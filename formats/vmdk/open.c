@@ -174,6 +174,7 @@ const struct format format_vmdk = {
     .map = vmdk_map,
     .info = vmdk_info,
     .check = vmdk_check,
+    .check_only = true,
     .status = vmdk_status,
     .allocated_beyond = vmdk_allocated_beyond,
     .supports_backing = true,

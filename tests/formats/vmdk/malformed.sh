@@ -16,7 +16,7 @@ build sesparse sesparse.vmdk sesparse.raw size=4000 zero=1
 # survive NAME IMAGE: every subcommand that reads
 survive() {
     local args
-    for args in "info --output=json $2" "check $2" "convert -f vmdk -O raw $2 out" \
+    for args in "info -f vmdk --output=json $2" "check -f vmdk $2" "convert -f vmdk -O raw $2 out" \
         "map --output=json -f vmdk $2"; do
         # shellcheck disable=SC2086  # words
         try timeout -k 5 20 "$IMG" $args
@@ -64,13 +64,13 @@ refuse 'Invalid granularity, image may be corrupt' sparse 20 0100200000000000
 refuse 'Invalid granularity, image may be corrupt' sparse 20 $max
 refuse 'L1 size too big' sparse 12 0000000000040000
 refuse 'L1 size too big' sparse 12 $max
-refuse 'Could not refresh total sector count: File too large' sparse 12 "ffffffffffffff7f"0000200000000000
+refuse 'Could not refresh total sector count: File too large' sparse 12 ffffffffffff7f000000200000000000
 refuse 'File truncated, expecting at least 2190433320960 bytes' sparse 64 000000ff00000000
 refuse 'File truncated' sparse 64 $max
 refuse 'Could not read l1 table from extent' sparse 56 ffffffffffffff7f
 refuse 'Could not read l1 table from extent' sparse 56 ffffff0000000000
 refuse 'Invalid footer' sparse 56 $max
-refuse 'invalid VMDK image descriptor' sparse 512 23
+refuse 'invalid VMDK image descriptor' sparse 576 78
 
 refuse 'The file is an extent without a descriptor' sparse 512 00
 end=$(stat -c %s stream.vmdk)

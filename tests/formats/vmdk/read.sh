@@ -43,6 +43,15 @@ done
 "$REF_IO" -f vmdk -c 'write -P 9 1M 1M' compat6.vmdk >/dev/null
 both compat6.vmdk
 
+# what a strict comparison sees of them
+for kind in $kinds; do
+    alike compare -s full-monolithicSparse.vmdk "full-$kind.vmdk"
+    alike compare -s -F raw "full-$kind.vmdk" source.raw
+    alike compare -s "full-$kind.vmdk" "full-$kind.vmdk"
+    alike compare -s empty-monolithicSparse.vmdk "empty-$kind.vmdk"
+done
+alike compare -s scattered-monolithicSparse.vmdk scattered-twoGbMaxExtentSparse.vmdk
+
 # beside the image, by a path, in another folder
 mkdir sub
 "$REF" create -q -f vmdk -o subformat=monolithicFlat sub/flat.vmdk 1M
