@@ -2,6 +2,7 @@
 
 #include "formats/format.h"
 
+/* A row each, sorted by name. */
 /* clang-format off */
 const struct format *const format_all[] = {
     &format_luks,
