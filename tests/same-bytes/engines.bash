@@ -1,6 +1,9 @@
 # Sourced by the tests of this folder: one command on every engine must give one result.
 # shellcheck shell=bash
 
+# identifiers and times are drawn once a run: the same in all runs here
+export MPI_IMG_SEED=1
+
 engines=(serial threads-2 threads-5 ranks-2 ranks-3 ranks-5)
 
 # on ENGINE SUBCOMMAND ARGS...: the program's subcommand on that engine. Those that are not shared
