@@ -43,7 +43,8 @@ static int luks_open_key(struct image *img, const struct luks_area *area, struct
 static void luks_close(struct image *img)
 {
     struct luks *s = img->state;
-    crypt_free(s->crypt);
+    if (s)
+        crypt_free(s->crypt);
     free(s);
     img->state = NULL;
 }

@@ -125,6 +125,7 @@ int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
     struct qcow2_create c;
     struct qcow2_layout l;
     *out = (struct measure_result){0};
+    size = size > UINT64_MAX - 511 ? size : num_up(size, 512);
     /* as the original: the size of an existing image is taken as it is, creating it may still fail
      */
     if (qcow2_measure_parse(o, src ? 0 : size, &c, e))

@@ -14,7 +14,6 @@
 #include "formats/format.h"
 
 #define SIZE_NOT_GIVEN UINT64_MAX
-#define SECTOR         512
 
 struct measure_args {
     struct image_args image;
@@ -86,7 +85,7 @@ static int measure_target(const struct measure_args *a, struct image *src,
     if (!format->measure)
         return err_set(e, 0, "Block driver '%s' does not support size measurement", format->name);
     uint64_t size = src ? src->size : a->size;
-    return format->measure(o, (size + SECTOR - 1) / SECTOR * SECTOR, src, out, e);
+    return format->measure(o, size, src, out, e);
 }
 
 /* ---- report ---------------------------------------------------------------------------------- */

@@ -81,15 +81,10 @@ static int copy_part(struct file *file, struct throttle *t, struct chunk *c, con
 
 /* ---- in place -------------------------------------------------------------------------------- */
 
-static int write_bytes(const struct write_rules *rules, const struct target_at *to, struct chunk *c,
-                       const struct squeeze_run *run, struct err *e)
+static int write_bytes(const struct target_at *to, struct chunk *c, const struct squeeze_run *run,
+                       struct err *e)
 {
-    const struct crypt *crypt = crypt_of(rules);
-    uint64_t guest = c->guest + run->at;
-    unsigned char *buf = c->buf + run->at;
-    if (crypt && crypt->encrypt(crypt, buf, run->length, guest, e) < 0)
-        return -1;
-    return chunk_io_add(c, buf, run->length, guest + to->shift, e);
+    return chunk_io_add(c, c->buf + run->at, run->length, c->guest + run->at + to->shift, e);
 }
 
 static int write_zeros(const struct write_rules *rules, const struct target_at *to, struct chunk *c,
@@ -98,7 +93,7 @@ static int write_zeros(const struct write_rules *rules, const struct target_at *
     unsigned char *buf = c->buf + run->at;
     if (!rules->sparse_size) {
         memset(buf, 0, run->length);
-        return write_bytes(rules, to, c, run, e);
+        return write_bytes(to, c, run, e);
     }
     if (rules->fresh)
         return 0;
@@ -117,12 +112,27 @@ static int write_piece(const struct write_rules *rules, const struct target_at *
     for (uint32_t from = 0; from < p->length;) {
         struct squeeze_run run = squeeze_next(rules->sparse_size, c, p, from);
         int status = run.kind == PIECE_ZERO ? write_zeros(rules, to, c, &run, e)
-                                            : write_bytes(rules, to, c, &run, e);
+                                            : write_bytes(to, c, &run, e);
         if (status < 0)
             return -1;
         from += run.length;
     }
     return 0;
+}
+
+/* Zeros are bytes like all others then, so the chunk goes out in one piece, in whole sectors. */
+static int write_encrypted(const struct write_rules *rules, const struct target_at *to,
+                           struct chunk *c, struct err *e)
+{
+    const struct crypt *crypt = rules->writer->crypt;
+    size_t length = num_up(c->length, CRYPT_SECTOR);
+    for (size_t i = 0; i < c->n_pieces; i++)
+        if (c->pieces[i].kind != PIECE_DATA)
+            memset(c->buf + c->pieces[i].at, 0, c->pieces[i].length);
+    memset(c->buf + c->length, 0, length - c->length);
+    if (crypt->encrypt(crypt, c->buf, length, c->guest, e) < 0)
+        return -1;
+    return chunk_io_add(c, c->buf, length, c->guest + to->shift, e);
 }
 
 int write_in_place(const struct write_rules *rules, struct throttle *t, struct chunk *c,
@@ -132,6 +142,8 @@ int write_in_place(const struct write_rules *rules, struct throttle *t, struct c
     c->n_io = 0;
     if (target_of(rules, c, &to, e) < 0)
         return -1;
+    if (crypt_of(rules))
+        return write_encrypted(rules, &to, c, e) < 0 ? -1 : send_io(to.file, t, c, e);
     for (size_t i = 0; i < c->n_pieces; i++)
         if (write_piece(rules, &to, t, c, &c->pieces[i], e) < 0)
             return -1;

@@ -144,12 +144,13 @@ static int base64_digit(uint8_t c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* In place. Line ends are passed over; '=' only at the end. */
+/* In place. Line ends are passed over; '=' only at the end. What does not make a group of four
+ * characters is dropped, as the original does. */
 static int base64_decode(uint8_t *data, size_t *len, struct err *e)
 {
     uint32_t bits = 0;
-    unsigned n_bits = 0;
-    size_t out = 0;
+    unsigned n_bits = 0, in_group = 0;
+    size_t out = 0, whole = 0; /* bytes; those of groups that are complete */
     bool ended = false;
     for (size_t i = 0; i < *len; i++) {
         int digit = base64_digit(data[i]);
@@ -160,14 +161,14 @@ static int base64_decode(uint8_t *data, size_t *len, struct err *e)
             return err_set(e, EINVAL, "Base64 data contains invalid characters");
         if (ended && digit >= 0)
             return err_set(e, EINVAL, "Base64 data is not valid");
-        if (ended)
-            continue;
-        bits = bits << 6 | (uint32_t)digit;
-        n_bits += 6;
+        bits = bits << 6 | (uint32_t)(ended ? 0 : digit);
+        n_bits += ended ? 0 : 6;
         if (n_bits >= 8)
             data[out++] = (uint8_t)(bits >> (n_bits -= 8));
+        in_group = (in_group + 1) % 4;
+        whole = in_group ? whole : out;
     }
-    *len = out;
+    *len = whole;
     return 0;
 }
 

@@ -14,12 +14,42 @@
 /* The order in which keys are shown, and with that the options that are shown at all. Callers
  * compare these names as text, so the order is part of the interface. */
 static const char *const shown[] = {
-    "pool",        "port",        "server.fd",   "server.to",   "url",          "server.str",
-    "read-zeroes", "server.path", "server.port", "server.host", "lun",          "offset",
-    "image",       "conf",        "portal",      "snapshot",    "host",         "host-key-check",
-    "driver",      "path",        "size",        "username",    "namespace",    "export",
-    "server.type", "volume",      "cookie",      "tls-creds",   "tls-hostname", "sslverify",
-    "user",        "target",      "file",        "filename",
+    "encrypt.key-secret",
+    "pool",
+    "port",
+    "server.fd",
+    "server.to",
+    "url",
+    "server.str",
+    "read-zeroes",
+    "server.path",
+    "server.port",
+    "server.host",
+    "lun",
+    "offset",
+    "image",
+    "conf",
+    "portal",
+    "snapshot",
+    "host",
+    "host-key-check",
+    "driver",
+    "path",
+    "size",
+    "username",
+    "namespace",
+    "export",
+    "server.type",
+    "volume",
+    "cookie",
+    "tls-creds",
+    "tls-hostname",
+    "sslverify",
+    "user",
+    "target",
+    "file",
+    "filename",
+    "key-secret",
 };
 
 static json_t *json_form(const json_t *node);
@@ -30,8 +60,17 @@ static const json_t *lookup(const json_t *node, const char *key)
     const char *dot = strchr(key, '.');
     if (!dot)
         return json_object_get(node, key);
-    return !strncmp(key, "server.", 7) ? json_object_get(json_object_get(node, "server"), dot + 1)
-                                       : NULL;
+    const char *parent = !strncmp(key, "server.", 7) ? "server" : "encrypt";
+    return json_object_get(json_object_get(node, parent), dot + 1);
+}
+
+/* Are these the driver's keys to encrypted data? */
+static bool is_secret(const char *driver, const char *key)
+{
+    if (!strcmp(key, "key-secret"))
+        return !strcmp(driver, "luks");
+    return !strcmp(key, "encrypt.key-secret") &&
+           (!strcmp(driver, "qcow") || !strcmp(driver, "qcow2"));
 }
 
 /* Does `key` change what a format node shows? A protocol's keys all do. */
@@ -40,22 +79,36 @@ static bool is_strong(const json_t *node, const char *key)
     const char *driver = node_driver(node);
     if (!driver || node_is_protocol(driver) || !strcmp(key, "driver") || !strcmp(key, "file"))
         return true;
+    if (is_secret(driver, key))
+        return true;
     return !strcmp(driver, "raw") && (!strcmp(key, "offset") || !strcmp(key, "size"));
+}
+
+/* The driver of a file that was given by its name alone. New reference, or NULL. */
+static json_t *implied_driver(const json_t *node)
+{
+    const char *filename = json_string_value(json_object_get(node, "filename"));
+    if (node_driver(node) || !filename)
+        return NULL;
+    return json_string(node_is_device(filename) ? "host_device" : "file");
 }
 
 static json_t *json_form(const json_t *node)
 {
-    json_t *out = json_object();
+    json_t *out = json_object(), *driver = implied_driver(node);
     for (size_t i = 0; out && i < ARRAY_LEN(shown); i++) {
         const json_t *v = lookup(node, shown[i]);
+        if (!v && !strcmp(shown[i], "driver"))
+            v = driver;
         if (!v || !is_strong(node, shown[i]))
             continue;
         json_t *copy = json_is_object(v) ? json_form(v) : json_deep_copy(v);
         if (!copy || json_object_set_new(out, shown[i], copy)) {
             json_decref(out);
-            return NULL;
+            out = NULL;
         }
     }
+    json_decref(driver);
     return out;
 }
 
@@ -66,8 +119,9 @@ static const json_t *reduces_to(const json_t *spec)
         return spec;
     const json_t *file = json_object_get(spec, "file");
     bool window = json_object_get(spec, "offset") || json_object_get(spec, "size");
+    bool secret = json_object_get(spec, "key-secret") || lookup(spec, "encrypt.key-secret");
     bool nested = node_driver(file) && !node_is_protocol(node_driver(file));
-    return window || nested ? NULL : file;
+    return window || secret || nested ? NULL : file;
 }
 
 char *image_spec_name(const json_t *spec, struct err *e)
