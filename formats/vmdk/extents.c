@@ -1,15 +1,11 @@
 /* The extents that a descriptor names: their files, one behind the other. */
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/vmdk/state.h"
-
-#define COWD_MAGIC  0x44574f43u /* "COWD" */
-#define SPARE_FILES 512u        /* what the rest of the program may have open */
 
 int vmdk_extent_append(struct vmdk *v, const struct vmdk_extent *x, struct err *e)
 {
@@ -20,21 +16,6 @@ int vmdk_extent_append(struct vmdk *v, const struct vmdk_extent *x, struct err *
     v->extents[v->n] = *x;
     v->extents[v->n++].start = start;
     return 0;
-}
-
-/* A disk in parts of 2 GiB has more files than a process may open unless it asks. Two each: a file
- * with O_DIRECT has two. If that is not enough, opening will say so. */
-static void files_allow(size_t n)
-{
-    struct rlimit limit;
-    rlim_t want = (rlim_t)n * 2 + SPARE_FILES;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY ||
-        limit.rlim_cur >= want)
-        return;
-    if (limit.rlim_max != RLIM_INFINITY && want > limit.rlim_max)
-        want = limit.rlim_max;
-    limit.rlim_cur = want;
-    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* ---- one extent ------------------------------------------------------------------------------ */
@@ -54,7 +35,8 @@ static int sparse_open(struct vmdk_extent *x, bool write, struct err *e)
     uint8_t magic[4];
     if (file_read_padded(x->file, magic, sizeof magic, 0, NULL, e))
         return err_prefix(e, "Could not read header from file '%s': ", file_name(x->file));
-    return le32_load(magic) == COWD_MAGIC ? vmdk_cowd_open(x, e) : vmdk_hosted_open(x, write, e);
+    return le32_load(magic) == VMDK_COWD_MAGIC ? vmdk_cowd_open(x, e)
+                                               : vmdk_hosted_open(x, write, e);
 }
 
 static int by_type(struct vmdk_extent *x, const struct vmdk_extent_line *line, bool write,
@@ -106,7 +88,6 @@ int vmdk_extents_open(struct vmdk *v, struct err *e)
     v->extents = mem_new(v->desc.n_lines, sizeof *v->extents, e);
     if (!v->extents)
         return -1;
-    files_allow(v->desc.n_lines);
     for (size_t i = 0; i < v->desc.n_lines; i++)
         if (line_open(v, &v->desc.lines[i], e))
             return -1;

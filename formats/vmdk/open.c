@@ -7,14 +7,14 @@
 #include "base/num.h"
 #include "formats/vmdk/state.h"
 
-#define COWD_MAGIC     0x44574f43u /* "COWD" */
-#define TEXT_MAX       (MIB - 1)   /* of a descriptor */
+#define TEXT_MAX       (MIB - 1) /* of a descriptor */
 #define EMBEDDED_LEAST (20u * VMDK_SECTOR)
 
 static int vmdk_probe(const uint8_t *head, size_t n, const char *filename)
 {
     (void)filename;
-    bool known = n >= 4 && (le32_load(head) == VMDK_SPARSE_MAGIC || le32_load(head) == COWD_MAGIC);
+    bool known =
+        n >= 4 && (le32_load(head) == VMDK_SPARSE_MAGIC || le32_load(head) == VMDK_COWD_MAGIC);
     return known || vmdk_descriptor_probe((const char *)head, n) ? 100 : 0;
 }
 
@@ -128,7 +128,7 @@ static int open_steps(struct vmdk *v, struct err *e)
     uint8_t magic[4];
     if (file_read_padded(v->image->file, magic, sizeof magic, 0, NULL, e))
         return err_prefix(e, "Could not read header from file '%s': ", file_name(v->image->file));
-    if (le32_load(magic) == COWD_MAGIC)
+    if (le32_load(magic) == VMDK_COWD_MAGIC)
         return err_set(e, EINVAL,
                        "The file is an extent without a descriptor: what is to be "
                        "opened is the descriptor file that names it");

@@ -19,6 +19,8 @@
 #include "formats/table.h"
 #include "formats/vmdk/vmdk.h"
 
+#define VMDK_COWD_MAGIC 0x44574f43u /* "COWD" */
+
 /* Where the tables of a sparse extent stand, in bytes of its file. */
 struct vmdk_grid {
     uint64_t first_offset; /* grain directory */
