@@ -67,7 +67,10 @@ static void what_goes_together(void **state)
          "External data files are only supported with" V3},
         {"compression_type=zstd,compat=v2", "Non-zlib compression type is only supported with" V3},
         {"encrypt.format=aes", "Parameter 'encrypt.key-secret' is required for cipher"},
-        {"encryption=on,encrypt.key-secret=s", "Writing encrypted qcow2 images is not supported"},
+        {"encryption=on,encrypt.key-secret=s,encrypt.iter-time=1",
+         "Parameter 'encrypt.iter-time' is unexpected"},
+        {"encrypt.format=luks,encrypt.cipher-alg=x",
+         "Parameter 'cipher-alg' does not accept value 'x'"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_string_equal(refusal(cases[i][0], MIB, NULL), cases[i][1]);
