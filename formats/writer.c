@@ -37,10 +37,9 @@ int writer_member(const struct writer_params *p, const char *path, struct file *
         .cache = p->file->opt.cache,
         .forget = p->file->opt.forget,
     };
-    int r = p->output  ? output_member(p->output, path, out, e)
-            : p->first ? file_open_path(path, &o, out, e)
-                       : output_member_join(path, &o, out, e);
-    return r ? err_prefix(e, "Could not create '%s': ", path) : 0;
+    return p->output  ? output_member(p->output, path, out, e)
+           : p->first ? file_open_path(path, &o, out, e)
+                      : output_member_join(path, &o, out, e);
 }
 
 /* Whole pages. */
