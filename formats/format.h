@@ -56,6 +56,7 @@ struct measure_result {
 };
 
 struct writer_ops;
+struct edit_ops;
 
 struct format {
     const char *name;
@@ -102,7 +103,8 @@ struct format {
     int (*measure)(const struct options *o, uint64_t size, struct image *src,
                    struct measure_result *out, struct err *e);
 
-    const struct writer_ops *writer; /* NULL: read only */
+    const struct writer_ops *writer; /* NULL: cannot be made */
+    const struct edit_ops *edit;     /* formats/edit.h; NULL: what is there cannot be changed */
 };
 
 extern const struct format format_luks;      /* luks.c */

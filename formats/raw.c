@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/edit.h"
 #include "formats/format.h"
 #include "formats/writer.h"
 
@@ -168,6 +169,63 @@ static const struct writer_ops raw_writer_ops = {
     .finish = raw_finish,
 };
 
+/* ---- changing what is there ------------------------------------------------------------------ */
+
+static int raw_place(struct image *img, uint64_t guest, uint64_t length, struct edit_place *out,
+                     struct err *e)
+{
+    const struct raw *s = img->state;
+    (void)e;
+    *out = (struct edit_place){.length = length, .file = img->file, .host = s->offset + guest};
+    return 0;
+}
+
+static int raw_zero(struct image *img, uint64_t guest, uint64_t length, enum edit_zero how,
+                    uint64_t *done, struct err *e)
+{
+    const struct raw *s = img->state;
+    *done = length;
+    return file_zero(img->file, s->offset + guest, length,
+                     how == EDIT_ZERO_KEEP ? FILE_ZERO_KEEP : FILE_ZERO_UNMAP, e);
+}
+
+static int raw_discard(struct image *img, uint64_t guest, uint64_t length, struct err *e)
+{
+    uint64_t done;
+    return raw_zero(img, guest, length, EDIT_ZERO_DROP, &done, e);
+}
+
+static int raw_flush(struct image *img, struct err *e)
+{
+    return file_sync(img->file, e);
+}
+
+static int raw_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
+{
+    uint64_t old = file_size(img->file);
+    enum file_prealloc how =
+        prealloc == EDIT_PREALLOC_FULL ? FILE_PREALLOC_FULL : FILE_PREALLOC_FALLOC;
+    if (prealloc == EDIT_PREALLOC_METADATA)
+        return err_set(e, ENOTSUP, "Unsupported preallocation mode: metadata");
+    if (json_object_get(img->spec, "size"))
+        return err_set(e, ENOTSUP, "Cannot resize fixed-size raw disks");
+    if (!file_is_regular(img->file))
+        return size <= old ? 0 : err_set(e, EINVAL, "Cannot grow device files");
+    if (file_truncate(img->file, size, e) || (prealloc != EDIT_PREALLOC_OFF && size > old &&
+                                              file_preallocate(img->file, old, size - old, how, e)))
+        return -1;
+    img->size = num_up(size, RAW_SECTOR);
+    return 0;
+}
+
+static const struct edit_ops raw_edit = {
+    .place = raw_place,
+    .zero = raw_zero,
+    .discard = raw_discard,
+    .flush = raw_flush,
+    .resize = raw_resize,
+};
+
 static const char *const raw_runtime_options[] = {"offset", "size", NULL};
 
 const struct format format_raw = {
@@ -181,4 +239,5 @@ const struct format format_raw = {
     .create_options = raw_create_options,
     .measure = raw_measure,
     .writer = &raw_writer_ops,
+    .edit = &raw_edit,
 };

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/qcow2/count.h"
 
 struct open_block {
     uint64_t index;
@@ -44,47 +45,6 @@ void qcow2_refs_free(struct qcow2_refs *r)
     free(r->open);
     free(r->host);
     free(r);
-}
-
-/* ---- one refcount ---------------------------------------------------------------------------- */
-
-static uint64_t count_load(unsigned order, const uint8_t *block, uint64_t i)
-{
-    switch (order) {
-    case 3:
-        return block[i];
-    case 4:
-        return be16_load(block + 2 * i);
-    case 5:
-        return be32_load(block + 4 * i);
-    case 6:
-        return be64_load(block + 8 * i);
-    default: /* several to a byte, from its low bits up */
-        return (block[(i << order) / 8] >> ((i << order) % 8)) & ((1u << (1u << order)) - 1);
-    }
-}
-
-static void count_store(unsigned order, uint8_t *block, uint64_t i, uint64_t v)
-{
-    unsigned shift = (i << order) % 8;
-    unsigned mask = ((1u << (1u << (order < 3 ? order : 0))) - 1) << shift;
-    uint8_t *at = block + (i << order) / 8;
-    switch (order) {
-    case 3:
-        *at = (uint8_t)v;
-        break;
-    case 4:
-        be16_store(at, (uint16_t)v);
-        break;
-    case 5:
-        be32_store(at, (uint32_t)v);
-        break;
-    case 6:
-        be64_store(at, v);
-        break;
-    default:
-        *at = (uint8_t)((*at & ~mask) | ((unsigned)v << shift));
-    }
 }
 
 /* ---- open blocks ----------------------------------------------------------------------------- */
@@ -143,10 +103,10 @@ int qcow2_refs_add(struct qcow2_refs *r, uint64_t host, uint64_t n, struct err *
     uint64_t at = host / r->l->cluster;
     for (; n; n--, at++) {
         uint8_t *block = open_find(r, at / per_block);
-        uint64_t v = block ? count_load(r->order, block, at % per_block) : 0;
+        uint64_t v = block ? qcow2_count_load(r->order, block, at % per_block) : 0;
         if (!block || v == r->l->refcount_max)
             return err_set(e, EINVAL, "Cluster %llu cannot be counted", (unsigned long long)at);
-        count_store(r->order, block, at % per_block, v + 1);
+        qcow2_count_store(r->order, block, at % per_block, v + 1);
     }
     return 0;
 }
@@ -158,7 +118,7 @@ int qcow2_refs_drop(struct qcow2_refs *r, uint64_t host, struct err *e)
     uint8_t *block = open_find(r, at / per_block);
     if (!block)
         return err_set(e, EINVAL, "Cluster %llu cannot be counted", (unsigned long long)at);
-    count_store(r->order, block, at % per_block, 0);
+    qcow2_count_store(r->order, block, at % per_block, 0);
     return 0;
 }
 

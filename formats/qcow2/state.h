@@ -119,6 +119,13 @@ int qcow2_words_padded(const struct qcow2 *q, uint64_t offset, uint64_t n, uint6
 /* First offset behind the last cluster of the file. */
 uint64_t qcow2_file_limit(const struct qcow2 *q);
 
+/* ---- head_write.c ---------------------------------------------------------------------------- */
+
+/* Write q->head.header, without what follows it: one write, well inside a sector. */
+int qcow2_header_write(struct qcow2 *q, struct err *e);
+/* Write all of q->head: the first cluster. */
+int qcow2_head_write(struct qcow2 *q, struct err *e);
+
 int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */
 
 /* ---- snapshot.c, bitmap.c, crypto.c, info.c, check.c

@@ -1,0 +1,90 @@
+/*
+ * Changing an image that is there already: what a driver implements for writes in place.
+ *
+ *     place ──▶ the core writes the data there ──▶ link ──▶ … ──▶ flush
+ *
+ * Data goes either where the guest's bytes are already (they are this image's own, plain, and
+ * nobody shares them), or to a fresh place that becomes part of the image by link. A driver moves
+ * no data and copies none: what a request does not cover of a fresh unit, the core fills in.
+ *
+ * What must hold at every single write to the storage, so that a stop there loses nothing: data is
+ * on storage before anything refers to it, space is counted before anything refers to it, and is
+ * given free only after nothing does any more. So flush goes data, counts, tables, frees, with a
+ * sync between them; until flush, link changes nothing on storage that an old table needs.
+ *
+ * One thread at a time calls these, on rank 0; mapping and reading go on beside them, so a driver
+ * changes its map under a lock of its own (base: the image's map must see what is linked).
+ */
+#ifndef FORMATS_EDIT_H
+#define FORMATS_EDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "io/file.h"
+
+struct image;
+struct crypt;
+
+struct edit_place {
+    uint64_t length;   /* guest bytes from the offset asked on, > 0 */
+    struct file *file; /* borrowed from the image */
+    uint64_t host;
+    bool fresh;   /* whole units, from a unit's first byte on; not part of the image before link */
+    bool is_zero; /* fresh, and known to read as zeros: what is zero needs no writing */
+    const struct crypt *crypt; /* as in struct extent */
+    uint64_t crypt_at;
+};
+
+enum edit_zero {
+    EDIT_ZERO_DROP, /* space that is not needed for zeros is given back */
+    EDIT_ZERO_KEEP  /* it stays with the image */
+};
+
+enum edit_prealloc {
+    EDIT_PREALLOC_OFF,
+    EDIT_PREALLOC_METADATA,
+    EDIT_PREALLOC_FALLOC,
+    EDIT_PREALLOC_FULL
+};
+
+struct edit_ops {
+    /* The image is about to change: marks that say so (qed's need-check, qcow2's autoclear bits), a
+     * log to be replayed. Called before the first of the others. */
+    int (*begin)(struct image *img, struct err *e);
+    /* Everything is linked and on storage, the marks are taken back. After a failure too. */
+    int (*end)(struct image *img, struct err *e);
+
+    /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image. */
+    uint64_t (*unit)(struct image *img);
+    /* Where [guest, guest + length), whole units, may be written; answers for as many of them as are
+     * of one kind and in one place. The last unit may reach beyond the image's end. */
+    int (*place)(struct image *img, uint64_t guest, uint64_t length, struct edit_place *out,
+                 struct err *e);
+    /* The fresh place of `guest` holds its data: from the next map on it is what the guest reads.
+     */
+    int (*link)(struct image *img, uint64_t guest, const struct edit_place *p, struct err *e);
+
+    /* The units [guest, guest + length) read as zeros from now on, without data. *done = how many
+     * bytes of it from the front: what cannot be marked so, the core writes. NULL: nothing can. */
+    int (*zero)(struct image *img, uint64_t guest, uint64_t length, enum edit_zero how,
+                uint64_t *done, struct err *e);
+    /* The units are not needed: give their space back. They read as zeros, or (without a backing
+     * image) as anything that is no secret. NULL: nothing is done. */
+    int (*discard)(struct image *img, uint64_t guest, uint64_t length, struct err *e);
+
+    /* All that was linked is part of the image on storage. */
+    int (*flush)(struct image *img, struct err *e);
+
+    /* New size of the guest's disk; growing reads as zeros, or what `prealloc` reserves. The size
+     * itself changes by one last write. NULL: "Image format driver does not support resize". */
+    int (*resize)(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
+    /* Store another backing file name and format (NULL: none), by one write. NULL: not supported.
+     */
+    int (*set_backing)(struct image *img, const char *name, const char *format, struct err *e);
+    /* Nothing is allocated any more (after a commit). NULL: the core discards. */
+    int (*empty)(struct image *img, struct err *e);
+};
+
+#endif

@@ -1,0 +1,249 @@
+#include "image/edit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/crypt/crypt.h"
+#include "formats/format.h"
+
+#define PIECE MIB /* bytes that are moved at once where a unit has to be filled */
+
+struct edit {
+    struct image *img;
+    const struct edit_ops *ops;
+    struct image_reader *reader;
+    uint64_t unit;
+    uint8_t *piece; /* PIECE bytes: what is copied, what is encrypted */
+};
+
+/* ---- beginning and end ----------------------------------------------------------------------- */
+
+static void edit_free(struct edit *d)
+{
+    image_reader_free(d->reader);
+    free(d->piece);
+    free(d);
+}
+
+int edit_begin(struct image *img, struct edit **out, struct err *e)
+{
+    const struct edit_ops *ops = img->format->edit;
+    *out = NULL;
+    if (!ops)
+        return err_set(e, ENOTSUP, "Format driver '%s' does not support writing in place",
+                       img->format->name);
+    struct edit *d = mem_new(1, sizeof *d, e);
+    if (!d)
+        return -1;
+    *d = (struct edit){.img = img, .ops = ops, .unit = ops->unit ? ops->unit(img) : 1};
+    d->reader = image_reader_new(e);
+    d->piece = d->reader ? mem_io(PIECE, e) : NULL;
+    if (!d->piece || (ops->begin && ops->begin(img, e))) {
+        edit_free(d);
+        return -1;
+    }
+    *out = d;
+    return 0;
+}
+
+int edit_end(struct edit *d, struct err *e)
+{
+    if (!d)
+        return 0;
+    int r = edit_flush(d, e);
+    if (!r && d->ops->end)
+        r = d->ops->end(d->img, e);
+    edit_free(d);
+    return r;
+}
+
+void edit_cleanup(struct edit **d)
+{
+    struct err ignored = ERR_INIT;
+    if (*d)
+        edit_end(*d, &ignored);
+    *d = NULL;
+}
+
+uint64_t edit_unit(const struct edit *d)
+{
+    return d->unit;
+}
+
+int edit_flush(struct edit *d, struct err *e)
+{
+    return d->ops->flush(d->img, e);
+}
+
+/* ---- bytes at a place ------------------------------------------------------------------------ */
+
+/* Write len bytes `into` bytes behind the beginning of the place; buf is the caller's, so it is
+ * encrypted in a copy. */
+static int put(struct edit *d, const struct edit_place *p, uint64_t into, const uint8_t *buf,
+               size_t len, struct err *e)
+{
+    while (p->crypt && len) {
+        size_t n = num_min(len, PIECE);
+        if (buf != d->piece)
+            memcpy(d->piece, buf, n);
+        if (p->crypt->encrypt(p->crypt, d->piece, n, p->crypt_at + into, e) ||
+            file_write(p->file, d->piece, n, p->host + into, e))
+            return -1;
+        buf += n;
+        into += n;
+        len -= n;
+    }
+    return len ? file_write(p->file, buf, len, p->host + into, e) : 0;
+}
+
+static int put_zeros(struct edit *d, const struct edit_place *p, uint64_t into, uint64_t len,
+                     struct err *e)
+{
+    if (p->is_zero && !p->crypt)
+        return 0;
+    if (!p->crypt)
+        return file_zero(p->file, p->host + into, len, FILE_ZERO_KEEP, e);
+    for (uint64_t done = 0, n; done < len; done += n) {
+        n = num_min(len - done, PIECE);
+        memset(d->piece, 0, n);
+        if (put(d, p, into + done, d->piece, n, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* What the guest reads now of [from, to), to the place, which begins at `start`. */
+static int fill(struct edit *d, const struct edit_place *p, uint64_t start, uint64_t from,
+                uint64_t to, struct err *e)
+{
+    uint64_t end = num_min(to, d->img->size);
+    while (from < end) {
+        struct extent x;
+        if (image_map_chain(d->img, from, num_min(end - from, PIECE), UINT_MAX, &x, e))
+            return -1;
+        bool zero = x.kind == EXTENT_HOLE || x.kind == EXTENT_ZERO;
+        if (zero ? put_zeros(d, p, from - start, x.length, e)
+                 : image_read_extents(d->reader, &x, 1, d->piece, NULL, e) ||
+                       put(d, p, from - start, d->piece, x.length, e))
+            return -1;
+        from += x.length;
+    }
+    return from < to ? put_zeros(d, p, from - start, to - from, e) : 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static int check_range(const struct edit *d, uint64_t guest, uint64_t len, struct err *e)
+{
+    if (num_inside(guest, len, d->img->size))
+        return 0;
+    return err_set(e, EIO, "Range at offset %" PRIu64 " reaches beyond the end of the image",
+                   guest);
+}
+
+int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
+               struct err *e)
+{
+    *out = (struct edit_place){0};
+    if (d->ops->place(d->img, guest, length, out, e))
+        return -1;
+    if (!out->length)
+        return err_set(e, EIO, "Format '%s' has no place for offset %" PRIu64, d->img->format->name,
+                       guest);
+    return 0;
+}
+
+int edit_link(struct edit *d, uint64_t guest, const struct edit_place *p, struct err *e)
+{
+    image_reader_forget(d->reader);
+    return d->ops->link(d->img, guest, p, e);
+}
+
+/* Bytes of [guest, guest + len) as one place takes them; buf NULL: zeros. *done = how many. */
+static int write_once(struct edit *d, uint64_t guest, const uint8_t *buf, uint64_t len,
+                      uint64_t *done, struct err *e)
+{
+    struct edit_place p;
+    uint64_t start = num_down(guest, d->unit), into = guest - start;
+    if (edit_place(d, start, num_up(into + len, d->unit), &p, e))
+        return -1;
+    uint64_t end = start + p.length;
+    *done = num_min(p.length - into, len);
+    if (p.fresh && into && fill(d, &p, start, start, guest, e))
+        return -1;
+    if (buf ? put(d, &p, into, buf, *done, e) : put_zeros(d, &p, into, *done, e))
+        return -1;
+    if (!p.fresh)
+        return 0;
+    if (guest + *done < end && fill(d, &p, start, guest + *done, end, e))
+        return -1;
+    return edit_link(d, start, &p, e);
+}
+
+static int write_all(struct edit *d, uint64_t guest, const uint8_t *buf, uint64_t len,
+                     struct err *e)
+{
+    for (uint64_t done; len; guest += done, len -= done) {
+        if (write_once(d, guest, buf, len, &done, e))
+            return -1;
+        buf = buf ? buf + done : NULL;
+    }
+    return 0;
+}
+
+int edit_write(struct edit *d, uint64_t guest, const void *buf, size_t len, struct err *e)
+{
+    return check_range(d, guest, len, e) ? -1 : write_all(d, guest, buf, len, e);
+}
+
+/* ---- zeros ----------------------------------------------------------------------------------- */
+
+/* The whole units inside of a range; the image's last one is whole where the image ends. */
+static void whole_units(const struct edit *d, uint64_t guest, uint64_t len, uint64_t *from,
+                        uint64_t *to)
+{
+    uint64_t end = guest + len;
+    *from = num_up(guest, d->unit);
+    *to = end == d->img->size ? end : num_down(end, d->unit);
+    if (*to < *from)
+        *from = *to = guest;
+}
+
+int edit_zero(struct edit *d, uint64_t guest, uint64_t len, enum edit_zero how, struct err *e)
+{
+    uint64_t from, to, end = guest + len;
+    if (check_range(d, guest, len, e))
+        return -1;
+    whole_units(d, guest, len, &from, &to);
+    if (!d->ops->zero || from == to)
+        return write_all(d, guest, NULL, len, e);
+    image_reader_forget(d->reader);
+    if (write_all(d, guest, NULL, from - guest, e))
+        return -1;
+    for (uint64_t done; from < to; from += done) {
+        done = 0;
+        if (d->ops->zero(d->img, from, to - from, how, &done, e))
+            return -1;
+        uint64_t rest = num_min(d->unit - (from + done) % d->unit, to - from - done);
+        if (done < to - from && write_all(d, from + done, NULL, rest, e))
+            return -1;
+        done += done < to - from ? rest : 0;
+    }
+    return write_all(d, to, NULL, end - to, e);
+}
+
+int edit_discard(struct edit *d, uint64_t guest, uint64_t len, struct err *e)
+{
+    uint64_t from, to;
+    if (check_range(d, guest, len, e))
+        return -1;
+    whole_units(d, guest, len, &from, &to);
+    if (!d->ops->discard || from == to)
+        return 0;
+    image_reader_forget(d->reader);
+    return d->ops->discard(d->img, from, to - from, e);
+}
