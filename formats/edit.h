@@ -28,10 +28,11 @@ struct image;
 struct crypt;
 
 struct edit_place {
-    uint64_t length;   /* guest bytes from the offset asked on, > 0 */
+    uint64_t guest;  /* of its first byte: the offset asked, or before it where more has to move */
+    uint64_t length; /* guest bytes, beyond the offset asked */
     struct file *file; /* borrowed from the image */
     uint64_t host;
-    bool fresh;   /* whole units, from a unit's first byte on; not part of the image before link */
+    bool fresh;   /* not part of the image before link, and to be written as a whole */
     bool is_zero; /* fresh, and known to read as zeros: what is zero needs no writing */
     const struct crypt *crypt; /* as in struct extent */
     uint64_t crypt_at;
@@ -58,13 +59,12 @@ struct edit_ops {
 
     /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image. */
     uint64_t (*unit)(struct image *img);
-    /* Where [guest, guest + length), whole units, may be written; answers for as many of them as are
-     * of one kind and in one place. The last unit may reach beyond the image's end. */
+    /* Where [guest, guest + length), whole units, may be written; answers for as many of them as
+     * are of one kind and in one place. The last unit may reach beyond the image's end. */
     int (*place)(struct image *img, uint64_t guest, uint64_t length, struct edit_place *out,
                  struct err *e);
-    /* The fresh place of `guest` holds its data: from the next map on it is what the guest reads.
-     */
-    int (*link)(struct image *img, uint64_t guest, const struct edit_place *p, struct err *e);
+    /* A fresh place holds its data: from the next map on it is what the guest reads. */
+    int (*link)(struct image *img, const struct edit_place *p, struct err *e);
 
     /* The units [guest, guest + length) read as zeros from now on, without data. *done = how many
      * bytes of it from the front: what cannot be marked so, the core writes. NULL: nothing can. */

@@ -176,7 +176,9 @@ static int raw_place(struct image *img, uint64_t guest, uint64_t length, struct 
 {
     const struct raw *s = img->state;
     (void)e;
-    *out = (struct edit_place){.length = length, .file = img->file, .host = s->offset + guest};
+    out->length = length;
+    out->file = img->file;
+    out->host = s->offset + guest;
     return 0;
 }
 

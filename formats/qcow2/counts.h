@@ -58,8 +58,8 @@ int qcow2_counts_switched(struct qcow2_counts *c, struct err *e);
 
 /* From now on remember which clusters lose their last reference. */
 void qcow2_counts_track(struct qcow2_counts *c);
-/* Those that did since the last call and are free still, for punching holes: calls `freed` for each,
- * in no order. */
+/* Those that did since the last call and are free still, for punching holes: calls `freed` for
+ * each, in no order. */
 int qcow2_counts_each_freed(struct qcow2_counts *c,
                             int (*freed)(void *ctx, uint64_t host, uint64_t bytes, struct err *e),
                             void *ctx, struct err *e);

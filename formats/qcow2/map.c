@@ -153,10 +153,11 @@ int qcow2_map_open(struct qcow2 *q, uint64_t l1_offset, uint32_t l1_entries, uin
 int qcow2_map(struct image *img, uint64_t guest, uint64_t length, struct extent *out, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
-    if (!q->table && !q->extended_map)
+    if (!q->table && !q->extended_map && !q->change)
         return err_set(e, EINVAL, "The image was opened for its metadata alone");
-    int rc = q->table ? table_map(q->table, guest, length, out, e)
-                      : qcow2_extended_map(q->extended_map, guest, length, out, e);
+    int rc = q->change  ? qcow2_change_map(q, guest, length, out, e)
+             : q->table ? table_map(q->table, guest, length, out, e)
+                        : qcow2_extended_map(q->extended_map, guest, length, out, e);
     if (!rc)
         qcow2_crypto_extent(q, guest, out);
     return rc;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/codec/codec.h"
+#include "formats/qcow2/change.h"
 #include "formats/qcow2/state.h"
 
 static int qcow2_probe(const uint8_t *head, size_t n, const char *filename)
@@ -101,6 +102,7 @@ static void qcow2_close(struct image *img)
     img->state = NULL;
     if (!q)
         return;
+    qcow2_change_free(q->change);
     qcow2_map_close(q);
     qcow2_snapshots_free(q);
     qcow2_bitmaps_free(q);
@@ -169,4 +171,5 @@ const struct format format_qcow2 = {
     .create_options = qcow2_create_options,
     .measure = qcow2_measure,
     .writer = &qcow2_writer,
+    .edit = &qcow2_edit,
 };

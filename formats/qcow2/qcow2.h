@@ -60,6 +60,7 @@
 extern const struct format format_qcow2;               /* open.c */
 extern const struct option_def qcow2_create_options[]; /* options.c */
 extern const struct writer_ops qcow2_writer;           /* writer.c */
+extern const struct edit_ops qcow2_edit;               /* edit.c */
 int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
                   struct measure_result *out, struct err *e); /* measure.c */
 

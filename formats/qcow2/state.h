@@ -38,6 +38,7 @@ struct qcow2_bitmap {
 #define QCOW2_BITMAP_AUTO   2u
 
 struct qcow2_extended; /* extended.c */
+struct qcow2_change;   /* change.h */
 
 struct qcow2 {
     struct qcow2_head head;
@@ -63,6 +64,7 @@ struct qcow2 {
     uint64_t budget;
     struct table *table;                 /* standard L2; NULL: opened without a map */
     struct qcow2_extended *extended_map; /* or this */
+    struct qcow2_change *change;         /* while the image is being changed: what maps then */
 };
 
 static inline struct qcow2 *qcow2_of(struct image *img)
@@ -98,6 +100,10 @@ int qcow2_l1_decode(const struct qcow2 *q, uint64_t index, uint64_t raw, uint64_
                     struct err *e);
 /* Where a compressed cluster's bytes are. */
 void qcow2_packed_place(uint32_t cluster_bits, uint64_t raw, uint64_t *host, uint32_t *len);
+
+/* change_map.c: the same while the image is being changed. */
+int qcow2_change_map(struct qcow2 *q, uint64_t guest, uint64_t length, struct extent *out,
+                     struct err *e);
 
 /* ---- extended.c ------------------------------------------------------------------------------ */
 

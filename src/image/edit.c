@@ -116,9 +116,9 @@ static int put_zeros(struct edit *d, const struct edit_place *p, uint64_t into, 
     return 0;
 }
 
-/* What the guest reads now of [from, to), to the place, which begins at `start`. */
-static int fill(struct edit *d, const struct edit_place *p, uint64_t start, uint64_t from,
-                uint64_t to, struct err *e)
+/* What the guest reads now of [from, to), to the place. */
+static int fill(struct edit *d, const struct edit_place *p, uint64_t from, uint64_t to,
+                struct err *e)
 {
     uint64_t end = num_min(to, d->img->size);
     while (from < end) {
@@ -126,13 +126,13 @@ static int fill(struct edit *d, const struct edit_place *p, uint64_t start, uint
         if (image_map_chain(d->img, from, num_min(end - from, PIECE), UINT_MAX, &x, e))
             return -1;
         bool zero = x.kind == EXTENT_HOLE || x.kind == EXTENT_ZERO;
-        if (zero ? put_zeros(d, p, from - start, x.length, e)
+        if (zero ? put_zeros(d, p, from - p->guest, x.length, e)
                  : image_read_extents(d->reader, &x, 1, d->piece, NULL, e) ||
-                       put(d, p, from - start, d->piece, x.length, e))
+                       put(d, p, from - p->guest, d->piece, x.length, e))
             return -1;
         from += x.length;
     }
-    return from < to ? put_zeros(d, p, from - start, to - from, e) : 0;
+    return from < to ? put_zeros(d, p, from - p->guest, to - from, e) : 0;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -148,19 +148,20 @@ static int check_range(const struct edit *d, uint64_t guest, uint64_t len, struc
 int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
                struct err *e)
 {
-    *out = (struct edit_place){0};
+    uint64_t end;
+    *out = (struct edit_place){.guest = guest};
     if (d->ops->place(d->img, guest, length, out, e))
         return -1;
-    if (!out->length)
-        return err_set(e, EIO, "Format '%s' has no place for offset %" PRIu64, d->img->format->name,
-                       guest);
-    return 0;
+    if (out->guest <= guest && num_add(out->guest, out->length, &end) && end > guest)
+        return 0;
+    return err_set(e, EIO, "Format '%s' has no place for offset %" PRIu64, d->img->format->name,
+                   guest);
 }
 
-int edit_link(struct edit *d, uint64_t guest, const struct edit_place *p, struct err *e)
+int edit_link(struct edit *d, const struct edit_place *p, struct err *e)
 {
     image_reader_forget(d->reader);
-    return d->ops->link(d->img, guest, p, e);
+    return d->ops->link(d->img, p, e);
 }
 
 /* Bytes of [guest, guest + len) as one place takes them; buf NULL: zeros. *done = how many. */
@@ -168,20 +169,20 @@ static int write_once(struct edit *d, uint64_t guest, const uint8_t *buf, uint64
                       uint64_t *done, struct err *e)
 {
     struct edit_place p;
-    uint64_t start = num_down(guest, d->unit), into = guest - start;
-    if (edit_place(d, start, num_up(into + len, d->unit), &p, e))
+    uint64_t start = num_down(guest, d->unit);
+    if (edit_place(d, start, num_up(guest + len, d->unit) - start, &p, e))
         return -1;
-    uint64_t end = start + p.length;
-    *done = num_min(p.length - into, len);
-    if (p.fresh && into && fill(d, &p, start, start, guest, e))
+    uint64_t into = guest - p.guest, end = p.guest + p.length;
+    *done = num_min(end - guest, len);
+    if (p.fresh && into && fill(d, &p, p.guest, guest, e))
         return -1;
     if (buf ? put(d, &p, into, buf, *done, e) : put_zeros(d, &p, into, *done, e))
         return -1;
     if (!p.fresh)
         return 0;
-    if (guest + *done < end && fill(d, &p, start, guest + *done, end, e))
+    if (guest + *done < end && fill(d, &p, guest + *done, end, e))
         return -1;
-    return edit_link(d, start, &p, e);
+    return edit_link(d, &p, e);
 }
 
 static int write_all(struct edit *d, uint64_t guest, const uint8_t *buf, uint64_t len,

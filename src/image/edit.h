@@ -32,11 +32,10 @@ int edit_discard(struct edit *d, uint64_t guest, uint64_t len, struct err *e);
 int edit_flush(struct edit *d, struct err *e);
 
 /* Several threads write one image: place and link are one thread's, the data in between is
- * anybody's. edit_place is edit_ops.place for whole units (guest and length are cut to them);
- * edit_link makes them the guest's. */
+ * anybody's. Whole units; see edit_ops. */
 int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
                struct err *e);
-int edit_link(struct edit *d, uint64_t guest, const struct edit_place *p, struct err *e);
+int edit_link(struct edit *d, const struct edit_place *p, struct err *e);
 uint64_t edit_unit(const struct edit *d);
 
 #endif
