@@ -85,6 +85,14 @@ struct edit_ops {
     int (*set_backing)(struct image *img, const char *name, const char *format, struct err *e);
     /* Nothing is allocated any more (after a commit). NULL: the core discards. */
     int (*empty)(struct image *img, struct err *e);
+
+    /* Internal snapshots, each change by one last write; not between begin and end. NULL: none.
+     * create: of the state as it is, `seconds` and `nanoseconds` since 1970; its id is chosen.
+     * apply: the state becomes the snapshot's. id: as snapshots are listed, exactly. */
+    int (*snapshot_create)(struct image *img, const char *name, uint64_t seconds,
+                           uint32_t nanoseconds, struct err *e);
+    int (*snapshot_apply)(struct image *img, const char *id, struct err *e);
+    int (*snapshot_delete)(struct image *img, const char *id, struct err *e);
 };
 
 #endif

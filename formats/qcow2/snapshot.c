@@ -8,6 +8,7 @@
 
 /* "Snapshot table entry" */
 #define ENTRY_FIXED     40u
+#define EXTRA_OURS      24u                 /* what we write: state size, disk size, icount */
 #define EXTRA_MAX       1024u               /* qemu's limit */
 #define TABLE_MAX_BYTES (UINT64_C(1) << 30) /* qemu's limit */
 #define NAMES_MAX       (2u * 65535u)
@@ -17,10 +18,12 @@ void qcow2_snapshots_free(struct qcow2 *q)
     for (uint32_t i = 0; i < q->n_snapshots; i++) {
         free(q->snapshots[i].id);
         free(q->snapshots[i].name);
+        free(q->snapshots[i].raw);
     }
     free(q->snapshots);
     q->snapshots = NULL;
     q->n_snapshots = 0;
+    q->snapshots_bytes = 0;
 }
 
 /* Bytes of the table; what lacks in the file's last cluster is zero. */
@@ -82,8 +85,14 @@ static int entry_load(const struct qcow2 *q, bool lenient, uint32_t i, uint64_t 
     extra_load(buf, q->head.header.size, s);
     s->id = text_load(buf + s->extra_size, id, e);
     s->name = text_load(buf + s->extra_size + id, name, e);
-    *at += num_up(ENTRY_FIXED + s->extra_size + id + name, 8);
-    return s->id && s->name ? 0 : -1;
+    s->raw_size = num_up(ENTRY_FIXED + s->extra_size + id + name, 8);
+    s->raw = mem_new(s->raw_size, 1, e);
+    if (!s->id || !s->name || !s->raw)
+        return -1;
+    memcpy(s->raw, fixed, sizeof fixed);
+    memcpy(s->raw + ENTRY_FIXED, buf, s->extra_size + id + name);
+    *at += s->raw_size;
+    return 0;
 }
 
 int qcow2_snapshots_load(struct qcow2 *q, bool lenient, struct err *e)
@@ -106,6 +115,30 @@ int qcow2_snapshots_load(struct qcow2 *q, bool lenient, struct err *e)
             return err_set(e, EFBIG, "Snapshot table is too big");
     }
     q->snapshots_bytes = at - h->snapshots_offset;
+    return 0;
+}
+
+int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *len, struct err *e)
+{
+    size_t id = strlen(s->id), name = strlen(s->name);
+    *len = num_up(ENTRY_FIXED + EXTRA_OURS + id + name, 8);
+    uint8_t *b = *out = mem_new(*len, 1, e);
+    if (!b)
+        return -1;
+    be64_store(b, s->l1_offset);
+    be32_store(b + 8, s->l1_entries);
+    be16_store(b + 12, (uint16_t)id);
+    be16_store(b + 14, (uint16_t)name);
+    be32_store(b + 16, s->date_sec);
+    be32_store(b + 20, s->date_nsec);
+    be64_store(b + 24, s->vm_clock_nsec);
+    be32_store(b + 32, s->vm_state_size > UINT32_MAX ? 0 : (uint32_t)s->vm_state_size);
+    be32_store(b + 36, EXTRA_OURS);
+    be64_store(b + 40, s->vm_state_size);
+    be64_store(b + 48, s->disk_size);
+    be64_store(b + 56, s->has_icount ? s->icount : UINT64_MAX);
+    memcpy(b + ENTRY_FIXED + EXTRA_OURS, s->id, id);
+    memcpy(b + ENTRY_FIXED + EXTRA_OURS + id, s->name, name);
     return 0;
 }
 

@@ -23,6 +23,8 @@ struct qcow2_snapshot {
     bool has_icount;
     uint64_t icount;
     uint32_t extra_size; /* as stored */
+    uint8_t *raw;        /* owned: the entry as it stands, padding included ... */
+    size_t raw_size;     /* ... so many bytes */
 };
 
 /* "Bitmap directory": an entry. */
@@ -140,6 +142,8 @@ int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */
 /* `lenient`: what lies beyond the end of the file is zero (for a check). */
 int qcow2_snapshots_load(struct qcow2 *q, bool lenient, struct err *e);
 void qcow2_snapshots_free(struct qcow2 *q);
+/* A new entry as it goes into the table; free() it. */
+int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *len, struct err *e);
 int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e);
 
 int qcow2_bitmaps_load(struct qcow2 *q, struct err *e);

@@ -164,6 +164,85 @@ static void storm(const char *format, const char *options, bool backed)
     }
 }
 
+/* ---- snapshots ------------------------------------------------------------------------------- */
+
+#define SNAPSHOTS 5
+
+static struct {
+    char id[16];
+    uint8_t model[SIZE];
+} saved[SNAPSHOTS];
+static unsigned n_saved;
+
+static void snapshot_add(struct image *img, const uint8_t *model)
+{
+    struct err e = ERR_INIT;
+    struct format_info info = {0};
+    must(img->format->edit->snapshot_create(img, "a name", 1700000000, 5, &e), &e);
+    must(img->format->info(img, &info, &e), &e);
+    size_t n = json_array_size(info.snapshots);
+    assert_int_equal(n, n_saved + 1);
+    const json_t *last = json_array_get(info.snapshots, n - 1);
+    snprintf(saved[n_saved].id, 16, "%s", json_string_value(json_object_get(last, "id")));
+    memcpy(saved[n_saved++].model, model, SIZE);
+    json_decref(info.snapshots);
+    json_decref(info.specific);
+}
+
+static void snapshot_step(struct image *img, uint8_t *model)
+{
+    struct err e = ERR_INIT;
+    unsigned i = n_saved ? (unsigned)draw(n_saved) : 0;
+    if (n_saved < SNAPSHOTS && (!n_saved || draw(2))) {
+        snapshot_add(img, model);
+    } else if (draw(2)) {
+        must(img->format->edit->snapshot_apply(img, saved[i].id, &e), &e);
+        memcpy(model, saved[i].model, SIZE);
+    } else {
+        must(img->format->edit->snapshot_delete(img, saved[i].id, &e), &e);
+        memmove(&saved[i], &saved[i + 1], (--n_saved - i) * sizeof saved[0]);
+    }
+}
+
+static void snapshots_same(void)
+{
+    struct err e = ERR_INIT;
+    for (unsigned i = 0; i < n_saved; i++) {
+        struct image *img = open_image("qcow2", false);
+        must(img->format->load_snapshot(img, saved[i].id, NULL, &e), &e);
+        same(img, saved[i].model);
+        close_image(img);
+    }
+}
+
+static void snapshots(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"cluster_size=64k", "cluster_size=512", "compat=0.10",
+                                          "cluster_size=16k,extended_l2=on",
+                                          "cluster_size=1k,refcount_bits=8"};
+    static uint8_t model[SIZE];
+    struct err e = ERR_INIT;
+    for (size_t o = 0; o < ARRAY_LEN(options); o++) {
+        memset(model, 0, sizeof model);
+        n_saved = 0;
+        create("qcow2", path, options[o], NULL);
+        for (unsigned round = 0; round < 30; round++) {
+            struct image *img = open_image("qcow2", true);
+            struct edit *d;
+            must(edit_begin(img, &d, &e), &e);
+            for (unsigned i = 0; i < 5; i++)
+                one_step(d, model);
+            must(edit_end(d, &e), &e);
+            snapshot_step(img, model);
+            same(img, model);
+            close_image(img);
+            no_fault("qcow2");
+            snapshots_same();
+        }
+    }
+}
+
 static void raw(void **state)
 {
     (void)state;
@@ -210,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw),
         cmocka_unit_test(qcow2),
+        cmocka_unit_test(snapshots),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

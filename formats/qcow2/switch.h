@@ -1,0 +1,48 @@
+/*
+ * Changing an image as a whole: what is new is written beside what is there, then one write of the
+ * header switches over. Until then the storage holds the old state, after it the new one; in
+ * between and after a stop there are at most leaks. ("Snapshots"; resizing)
+ *
+ *     begin ──▶ refer, forget, take … set what the header is to say ──▶ commit
+ */
+#ifndef FORMATS_QCOW2_SWITCH_H
+#define FORMATS_QCOW2_SWITCH_H
+
+#include "formats/qcow2/counts.h"
+
+struct qcow2_switch {
+    struct qcow2 *q;
+    struct qcow2_counts *counts; /* in shadow */
+    struct qcow2_header header;  /* the new one: begin takes a copy, commit writes it */
+    uint64_t file_size;          /* as it was */
+    uint8_t *table;              /* one L2 table, for the walks */
+    bool committed;
+};
+
+int qcow2_switch_begin(struct qcow2 *q, struct qcow2_switch *s, struct err *e);
+/* After commit, or instead of it: then all is as it was. */
+void qcow2_switch_end(struct qcow2_switch *s);
+
+/* Write `bytes` to clusters of their own; *host = where. */
+int qcow2_switch_put(struct qcow2_switch *s, const void *buf, uint64_t bytes, uint64_t *host,
+                     struct err *e);
+/* The clusters of a table that the new state does without. */
+int qcow2_switch_forget(struct qcow2_switch *s, uint64_t host, uint64_t bytes, struct err *e);
+
+/* One reference more (step 1) or less (-1) to each L2 table of an L1 table and to all that these
+ * refer to. */
+int qcow2_switch_refer(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, int step,
+                       struct err *e);
+/* Make the "copied" flags of an L1 table that is to be the active one say what the counts say: L2
+ * tables that change get a copy, of which l1 then says the place. `both`: a snapshot refers to the
+ * same tables, and to their copies. */
+int qcow2_switch_flags(struct qcow2_switch *s, uint64_t *l1, uint64_t n, bool both, struct err *e);
+
+/* Write `n` L1 entries to a place of their own. */
+int qcow2_switch_put_l1(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, uint64_t *host,
+                        struct err *e);
+
+/* Counts, sync, header, sync; then what is free is given back, and q says what the header says. */
+int qcow2_switch_commit(struct qcow2_switch *s, struct err *e);
+
+#endif
