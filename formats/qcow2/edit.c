@@ -6,7 +6,7 @@
 
 #include "base/num.h"
 #include "formats/qcow2/change.h"
-#include "formats/qcow2/snapshot_edit.h"
+#include "formats/qcow2/whole.h"
 
 #define SUBCLUSTERS 32u
 #define RUN_MAX     (2 * MIB) /* bytes that get a place at once */
@@ -309,6 +309,8 @@ const struct edit_ops qcow2_edit = {
     .zero = qcow2_zero,
     .discard = qcow2_discard,
     .flush = qcow2_edit_flush,
+    .resize = qcow2_resize,
+    .set_backing = qcow2_set_backing,
     .snapshot_create = qcow2_snapshot_create,
     .snapshot_apply = qcow2_snapshot_apply,
     .snapshot_delete = qcow2_snapshot_delete,

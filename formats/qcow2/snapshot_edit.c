@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "formats/qcow2/snapshot_edit.h"
+#include "formats/qcow2/whole.h"
 #include "formats/qcow2/switch.h"
 
 /* ---- the snapshot table ---------------------------------------------------------------------- */
@@ -57,17 +57,6 @@ static char *next_id(const struct qcow2 *q, struct err *e)
     return mem_printf(e, "%lu", most + 1);
 }
 
-/* ---- the active L1 table --------------------------------------------------------------------- */
-
-static int active_put(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, struct err *e)
-{
-    struct qcow2_header *h = &s->header;
-    if (qcow2_switch_forget(s, h->l1_offset, (uint64_t)h->l1_entries * 8, e))
-        return -1;
-    h->l1_entries = (uint32_t)n;
-    return qcow2_switch_put_l1(s, l1, n, &h->l1_offset, e);
-}
-
 static int l1_read(const struct qcow2 *q, uint64_t offset, uint64_t n, const char *what,
                    uint64_t **out, struct err *e)
 {
@@ -98,7 +87,7 @@ static int create_steps(struct qcow2_switch *s, struct qcow2_snapshot *x, struct
         return err_set(e, EFBIG, "%s", strerror(EFBIG));
     if (qcow2_words_read(s->q, h->l1_offset, n, &l1, e) || qcow2_switch_refer(s, l1, n, 1, e) ||
         qcow2_switch_flags(s, l1, n, true, e) || create_entry(s, x, l1, e) ||
-        active_put(s, l1, n, e))
+        qcow2_switch_active(s, l1, n, e))
         return -1;
     return qcow2_switch_commit(s, e);
 }
@@ -117,7 +106,8 @@ static int apply_steps(struct qcow2_switch *s, const char *id, struct err *e)
     if (qcow2_words_read(q, s->header.l1_offset, s->header.l1_entries, &was, e) ||
         qcow2_switch_refer(s, l1, x->l1_entries, 1, e) ||
         qcow2_switch_refer(s, was, s->header.l1_entries, -1, e) ||
-        qcow2_switch_flags(s, l1, x->l1_entries, false, e) || active_put(s, l1, x->l1_entries, e))
+        qcow2_switch_flags(s, l1, x->l1_entries, false, e) ||
+        qcow2_switch_active(s, l1, x->l1_entries, e))
         return -1;
     s->header.size = x->disk_size;
     return qcow2_switch_commit(s, e);
@@ -134,7 +124,7 @@ static int delete_steps(struct qcow2_switch *s, const char *id, struct err *e)
         qcow2_switch_refer(s, gone, x->l1_entries, -1, e) ||
         qcow2_switch_forget(s, x->l1_offset, (uint64_t)x->l1_entries * 8, e) ||
         table_put(s, x, NULL, 0, e) || qcow2_switch_flags(s, l1, s->header.l1_entries, false, e) ||
-        active_put(s, l1, s->header.l1_entries, e))
+        qcow2_switch_active(s, l1, s->header.l1_entries, e))
         return -1;
     return qcow2_switch_commit(s, e);
 }
@@ -148,19 +138,6 @@ static int may_change(const struct qcow2 *q, struct err *e)
     if (q->head.header.incompatible & QCOW2_INCOMPAT_DIRTY)
         return err_set(e, EACCES, "The image was not closed properly: run check -r all first");
     return 0;
-}
-
-/* What was read at opening is read again. */
-static int reload(struct image *img, struct err *e)
-{
-    struct qcow2 *q = qcow2_of(img);
-    const struct qcow2_header *h = &q->head.header;
-    qcow2_snapshots_free(q);
-    img->size = h->size;
-    return qcow2_snapshots_load(q, false, e) ||
-                   qcow2_map_open(q, h->l1_offset, h->l1_entries, h->size, e)
-               ? -1
-               : 0;
 }
 
 int qcow2_snapshot_create(struct image *img, const char *name, uint64_t seconds,
@@ -180,7 +157,7 @@ int qcow2_snapshot_create(struct image *img, const char *name, uint64_t seconds,
         return -1;
     int r = create_steps(&s, &x, e);
     qcow2_switch_end(&s);
-    return r ? -1 : reload(img, e);
+    return r ? -1 : qcow2_reload(img, e);
 }
 
 static int change_one(struct image *img, const char *id,
@@ -192,7 +169,7 @@ static int change_one(struct image *img, const char *id,
         return -1;
     int r = steps(&s, id, e);
     qcow2_switch_end(&s);
-    return r ? -1 : reload(img, e);
+    return r ? -1 : qcow2_reload(img, e);
 }
 
 int qcow2_snapshot_apply(struct image *img, const char *id, struct err *e)

@@ -183,6 +183,34 @@ int qcow2_switch_flags(struct qcow2_switch *s, uint64_t *l1, uint64_t n, bool bo
     return 0;
 }
 
+int qcow2_switch_active(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, struct err *e)
+{
+    struct qcow2_header *h = &s->header;
+    if (qcow2_switch_forget(s, h->l1_offset, (uint64_t)h->l1_entries * 8, e))
+        return -1;
+    h->l1_entries = (uint32_t)n;
+    return qcow2_switch_put_l1(s, l1, n, &h->l1_offset, e);
+}
+
+/* A table that is shared keeps what the others see in it. */
+int qcow2_switch_cut(struct qcow2_switch *s, uint64_t *l1_entry, uint64_t first, struct err *e)
+{
+    const struct qcow2 *q = s->q;
+    uint64_t host, size = q->extended ? 16 : 8;
+    if (l2_read(s, 0, *l1_entry, &host, e) || !host)
+        return host ? -1 : 0;
+    for (uint64_t i = first; i < q->l2_entries; i++) {
+        uint64_t old, bytes = entry_refers(q, be64_load(entry_at(s, i)), &old);
+        if (bytes && qcow2_counts_lower(s->counts, old, bytes, e))
+            return -1;
+        memset(entry_at(s, i), 0, size);
+    }
+    if (l2_move(s, &host, false, e))
+        return -1;
+    *l1_entry = host | QCOW2_COPIED;
+    return 0;
+}
+
 /* ---- the switch ------------------------------------------------------------------------------ */
 
 int qcow2_switch_commit(struct qcow2_switch *s, struct err *e)
@@ -197,6 +225,18 @@ int qcow2_switch_commit(struct qcow2_switch *s, struct err *e)
     return qcow2_header_write(q, e) || file_sync(q->file, e) ||
                    qcow2_counts_switched(s->counts, e) || qcow2_counts_flush(s->counts, e) ||
                    file_sync(q->file, e)
+               ? -1
+               : 0;
+}
+
+int qcow2_reload(struct image *img, struct err *e)
+{
+    struct qcow2 *q = qcow2_of(img);
+    const struct qcow2_header *h = &q->head.header;
+    qcow2_snapshots_free(q);
+    img->size = h->size;
+    return qcow2_snapshots_load(q, false, e) ||
+                   qcow2_map_open(q, h->l1_offset, h->l1_entries, h->size, e)
                ? -1
                : 0;
 }

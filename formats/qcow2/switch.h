@@ -42,7 +42,15 @@ int qcow2_switch_flags(struct qcow2_switch *s, uint64_t *l1, uint64_t n, bool bo
 int qcow2_switch_put_l1(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, uint64_t *host,
                         struct err *e);
 
+/* The active L1 table is to be this one, in a place of its own. */
+int qcow2_switch_active(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, struct err *e);
+/* In the L2 table of an L1 entry that is to be active, forget all entries from `first` on. */
+int qcow2_switch_cut(struct qcow2_switch *s, uint64_t *l1_entry, uint64_t first, struct err *e);
+
 /* Counts, sync, header, sync; then what is free is given back, and q says what the header says. */
 int qcow2_switch_commit(struct qcow2_switch *s, struct err *e);
+
+/* After a commit: what was read at opening is read again. */
+int qcow2_reload(struct image *img, struct err *e);
 
 #endif
