@@ -125,8 +125,11 @@ static int qcow2_place(struct image *img, uint64_t guest, uint64_t length, struc
         return -1;
     out->fresh = u.way != WAY_THROUGH;
     out->host = u.host;
-    return u.way == WAY_FRESH ? place_fresh(q, guest, end, out, e)
-                              : place_run(q, guest, end, &u, &out->length, e);
+    int r = u.way == WAY_FRESH ? place_fresh(q, guest, end, out, e)
+                               : place_run(q, guest, end, &u, &out->length, e);
+    out->crypt = q->crypt;
+    out->crypt_at = q->head.header.crypt_method == QCOW2_CRYPT_LUKS ? out->host : out->guest;
+    return r;
 }
 
 /* The subclusters [from, to) of a cluster are stored from now on. */

@@ -196,9 +196,40 @@ static int write_all(struct edit *d, uint64_t guest, const uint8_t *buf, uint64_
     return 0;
 }
 
+/* Encrypted sectors are written whole: less than one is put into what it reads now. */
+static int write_part(struct edit *d, uint64_t guest, const uint8_t *buf, size_t len, struct err *e)
+{
+    uint8_t sector[CRYPT_SECTOR] = {0};
+    uint64_t at = num_down(guest, CRYPT_SECTOR), n = num_min(CRYPT_SECTOR, d->img->size - at);
+    if (image_read(d->reader, d->img, at, n, sector, e))
+        return -1;
+    memcpy(sector + (guest - at), buf, len);
+    return write_all(d, at, sector, CRYPT_SECTOR, e);
+}
+
+static int write_sectors(struct edit *d, uint64_t guest, const uint8_t *buf, size_t len,
+                         struct err *e)
+{
+    while (len) {
+        uint64_t in = guest % CRYPT_SECTOR, n = num_down(len, CRYPT_SECTOR);
+        if (in || !n)
+            n = num_min(CRYPT_SECTOR - in, len);
+        if (in || n < CRYPT_SECTOR ? write_part(d, guest, buf, n, e)
+                                   : write_all(d, guest, buf, n, e))
+            return -1;
+        guest += n;
+        buf += n;
+        len -= n;
+    }
+    return 0;
+}
+
 int edit_write(struct edit *d, uint64_t guest, const void *buf, size_t len, struct err *e)
 {
-    return check_range(d, guest, len, e) ? -1 : write_all(d, guest, buf, len, e);
+    if (check_range(d, guest, len, e))
+        return -1;
+    return d->img->encrypted ? write_sectors(d, guest, buf, len, e)
+                             : write_all(d, guest, buf, len, e);
 }
 
 /* ---- zeros ----------------------------------------------------------------------------------- */
@@ -220,6 +251,15 @@ int edit_zero(struct edit *d, uint64_t guest, uint64_t len, enum edit_zero how, 
     if (check_range(d, guest, len, e))
         return -1;
     whole_units(d, guest, len, &from, &to);
+    if (d->img->encrypted && (guest % CRYPT_SECTOR || len % CRYPT_SECTOR)) {
+        for (uint64_t done = 0, n; done < len; done += n) {
+            uint8_t zeros[8 * CRYPT_SECTOR] = {0};
+            n = num_min(len - done, sizeof zeros - (guest + done) % CRYPT_SECTOR);
+            if (write_sectors(d, guest + done, zeros, n, e))
+                return -1;
+        }
+        return 0;
+    }
     if (!d->ops->zero || from == to)
         return write_all(d, guest, NULL, len, e);
     image_reader_forget(d->reader);
