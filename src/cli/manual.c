@@ -96,7 +96,8 @@ static const struct exit_status statuses_usual[] = {
 
 static const char *const environment[][2] = {
     {"MPI_IMG_SEED",
-     "A number that fixes all that is random in a new image (identifiers, times), for tests"},
+     "A number that fixes all that is random in a new image (identifiers, times, keys), for tests: "
+     "what is encrypted with it is no secret"},
     {"OMPI_COMM_WORLD_SIZE, PMIX_RANK",
      "Set by launchers: if one is there, MPI is started. Nothing of MPI is touched else"},
     {"TZ", "The time zone in which info shows the dates of snapshots"},

@@ -339,6 +339,7 @@ static int set_up(struct engine *g, struct convert *c, struct err *e)
         return -1;
     if (engine_rank(g) != 0) {
         status = join(c, &plan, e);
+        explicit_bzero(plan.data, plan.len);
         free(plan.data);
     }
     return engine_agree(g, status, e);
@@ -412,5 +413,6 @@ int convert_run(struct engine *g, const struct convert_options *o, struct conver
     placer_free(c->placer);
     target_release(&c->target, r->removed);
     source_close(&c->source);
+    explicit_bzero(&c->plan, sizeof c->plan); /* keys were made of what it drew */
     return status;
 }

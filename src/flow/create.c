@@ -76,8 +76,11 @@ static int create(const struct create_options *o, struct creation *c, struct err
         return -1;
     p.file = output_file(c->output);
     p.output = c->output;
-    if (pages_new(p.file, &c->pages, e) < 0 ||
-        writer_open(o->format->writer, &p, &c->writer, e) < 0 || write_image(c, &p, e) < 0)
+    int opened = pages_new(p.file, &c->pages, e);
+    if (opened == 0)
+        opened = writer_open(o->format->writer, &p, &c->writer, e);
+    explicit_bzero(p.random, sizeof p.random); /* keys are made of it */
+    if (opened < 0 || write_image(c, &p, e) < 0)
         return -1;
     c->writer->ops->free(c->writer);
     c->writer = NULL;

@@ -75,7 +75,9 @@ static int open_writer(const struct convert_options *o, const struct target_plan
         .time = plan->time,
     };
     memcpy(p.random, plan->random, sizeof p.random);
-    if (writer_open(t->format->writer, &p, &t->writer, e) < 0)
+    int status = writer_open(t->format->writer, &p, &t->writer, e);
+    explicit_bzero(p.random, sizeof p.random);
+    if (status < 0)
         return -1;
     t->data = t->writer->data_file;
     t->compress = o->compress;
