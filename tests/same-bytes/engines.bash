@@ -51,12 +51,14 @@ formats() {
     done
 }
 
-# same NAME FORMAT ARGS...: convert with ARGS on every engine; the bytes must be one.
+# same NAME FORMAT ARGS...: convert with ARGS on every engine; the bytes must be one. So is the name
+# of the target: a vmdk holds its own.
 same() {
     local name=$1 format=$2 engine first= hash
     shift 2
     for engine in "${engines[@]}"; do
-        good on "$engine" convert -O "$format" "$@" "$T/$engine.out" || continue
+        good on "$engine" convert -O "$format" "$@" "$T/target" || continue
+        mv "$T/target" "$T/$engine.out"
         hash=$(hash_of "$T/$engine.out")
         : "${first:=$hash}"
         [ "$hash" = "$first" ] || bad "$name: $engine differs from ${engines[0]}"

@@ -34,7 +34,7 @@ for s in "${subformats[@]}"; do
     folder out
     limited "$IMG" create -q -f vmdk -o "subformat=$s" out/disk.vmdk 8T
     case $s in twoGb*) ;; *)
-        "$REF" info -f vmdk out/disk.vmdk | grep -q 'virtual size: 8 TiB' || bad "$s: info" ;;
+        [[ $("$REF" info -f vmdk out/disk.vmdk) == *"virtual size: 8 TiB"* ]] || bad "$s: info" ;;
     esac
     folder out
     limited "$IMG" convert -f raw -O vmdk -o "subformat=$s" source out/disk.vmdk
