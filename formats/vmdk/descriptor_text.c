@@ -1,5 +1,4 @@
 /* The descriptor: words that say what the extents are and what the disk looks like. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,8 +91,6 @@ int vmdk_descriptor_put(const struct vmdk_create *c, const char *path, struct fi
     AUTO_FREE char *text = vmdk_descriptor_text(c, path, &len, e);
     if (!text)
         return -1;
-    if (len > VMDK_DESC_MAX)
-        return err_set(e, EINVAL, "The descriptor is too long");
     return writer_put(f, pages, (uint64_t)VMDK_DESC_OFFSET * VMDK_SECTOR, text, len, e);
 }
 

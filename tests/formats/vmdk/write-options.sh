@@ -69,6 +69,12 @@ try "$IMG" convert -f raw -O vmdk -o subformat=foo source disk.vmdk
 checked
 [ $rc = 1 ] && [ ! -e disk.vmdk ] || bad "something is left of what was refused"
 
+for o in "hwversion=$(printf "%011000d" 7)" subformat=twoGbMaxExtentSparse; do
+    try "$IMG" create -q -f vmdk -o "$o" disk.vmdk 40T
+    checked
+    [ $rc = 1 ] && [ "$(wc -l <"$T/.err")" = 1 ] && [ ! -e disk.vmdk ] || bad "too much: $o"
+done
+
 # packed where all is, as asked where it can be, refused where it cannot
 good "$IMG" convert -c -f raw -O vmdk -o subformat=streamOptimized source disk.vmdk
 good "$IMG" convert -c -f raw -O vmdk source disk.vmdk
