@@ -52,6 +52,12 @@ void message_line(const char *text)
         fprintf(stderr, "%s\n", text);
 }
 
+void message_note(const char *text)
+{
+    if (!silent)
+        fprintf(stderr, "%s: %s\n", program, text);
+}
+
 void message_guessed_raw(const char *name)
 {
     if (silent)

@@ -286,7 +286,7 @@ static void line(void *ctx, const char *text)
 static void check(struct written *x, enum check_fix fix, uint64_t memory, struct report *l)
 {
     struct err e = ERR_INIT;
-    const struct check_sink sink = {line, l, memory};
+    const struct check_sink sink = {.line = line, .ctx = l, .memory = memory};
     *l = (struct report){0};
     x->img = (struct image){.format = x->format, .file = x->file};
     x->img.flags.check = true;

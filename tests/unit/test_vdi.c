@@ -202,7 +202,7 @@ static uint64_t check(struct written *x, uint64_t memory, struct lines *l)
 {
     struct err e = ERR_INIT;
     struct check_result r = {0};
-    const struct check_sink sink = {line, l, memory};
+    const struct check_sink sink = {.line = line, .ctx = l, .memory = memory};
     l->text[0] = '\0';
     assert_int_equal(written_open(x, "{}", &e), 0);
     assert_int_equal(format_vdi.check(&x->img, CHECK_FIX_NONE, &sink, &r, &e), 0);
