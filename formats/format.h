@@ -116,6 +116,7 @@ extern const struct format format_qcow2;     /* qcow2/open.c */
 extern const struct format format_qed;       /* qed/open.c */
 extern const struct format format_raw;       /* raw.c */
 extern const struct format format_vdi;       /* vdi/open.c */
+extern const struct format format_vhdx;      /* vhdx/open.c */
 extern const struct format format_vmdk;      /* vmdk/open.c */
 extern const struct format format_vpc;       /* vpc/open.c */
 

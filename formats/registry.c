@@ -12,6 +12,7 @@ const struct format *const format_all[] = {
     &format_qed,
     &format_raw,
     &format_vdi,
+    &format_vhdx,
     &format_vmdk,
     &format_vpc,
     NULL,
