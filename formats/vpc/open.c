@@ -25,7 +25,7 @@ static int read_footers(struct vpc *v, struct file *f, struct footers *out, stru
     size_t got;
     if (file_read_padded(f, buf, sizeof buf, 0, &got, e))
         return -1;
-    if (got < VPC_FOOTER_SIZE - 1)
+    if (!got)
         return err_set(e, EINVAL, "File too small for a VHD header");
     out->front_state = vpc_footer_load(buf, &out->front);
     v->data_end = num_up(file_size(f), VPC_SECTOR) - VPC_FOOTER_SIZE;

@@ -33,6 +33,7 @@ static const char *const shown[] = {
     "snapshot",
     "host",
     "host-key-check",
+    "force_size_calc",
     "driver",
     "path",
     "size",
@@ -64,14 +65,18 @@ static const json_t *lookup(const json_t *node, const char *key)
     return json_object_get(json_object_get(node, parent), dot + 1);
 }
 
-/* Are these the driver's keys to encrypted data? */
-static bool is_secret(const char *driver, const char *key)
-{
-    if (!strcmp(key, "key-secret"))
-        return !strcmp(driver, "luks");
-    return !strcmp(key, "encrypt.key-secret") &&
-           (!strcmp(driver, "qcow") || !strcmp(driver, "qcow2"));
-}
+/* The options of formats that decide which bytes are seen: with one of them the file name is not
+ * all that is to be said. */
+static const struct strong {
+    const char *driver, *key;
+} strong[] = {
+    {"luks", "key-secret"},
+    {"qcow", "encrypt.key-secret"},
+    {"qcow2", "encrypt.key-secret"},
+    {"raw", "offset"},
+    {"raw", "size"},
+    {"vpc", "force_size_calc"},
+};
 
 /* Does `key` change what a format node shows? A protocol's keys all do. */
 static bool is_strong(const json_t *node, const char *key)
@@ -79,9 +84,10 @@ static bool is_strong(const json_t *node, const char *key)
     const char *driver = node_driver(node);
     if (!driver || node_is_protocol(driver) || !strcmp(key, "driver") || !strcmp(key, "file"))
         return true;
-    if (is_secret(driver, key))
-        return true;
-    return !strcmp(driver, "raw") && (!strcmp(key, "offset") || !strcmp(key, "size"));
+    for (size_t i = 0; i < ARRAY_LEN(strong); i++)
+        if (!strcmp(driver, strong[i].driver) && !strcmp(key, strong[i].key))
+            return true;
+    return false;
 }
 
 /* The driver of a file that was given by its name alone. New reference, or NULL. */
@@ -118,10 +124,11 @@ static const json_t *reduces_to(const json_t *spec)
     if (node_driver(spec) && node_is_protocol(node_driver(spec)))
         return spec;
     const json_t *file = json_object_get(spec, "file");
-    bool window = json_object_get(spec, "offset") || json_object_get(spec, "size");
-    bool secret = json_object_get(spec, "key-secret") || lookup(spec, "encrypt.key-secret");
+    bool more = false;
+    for (size_t i = 0; i < ARRAY_LEN(strong); i++)
+        more |= lookup(spec, strong[i].key) != NULL;
     bool nested = node_driver(file) && !node_is_protocol(node_driver(file));
-    return window || secret || nested ? NULL : file;
+    return more || nested ? NULL : file;
 }
 
 char *image_spec_name(const json_t *spec, struct err *e)
