@@ -82,6 +82,9 @@ static int check_bitmap(struct reader r, uint32_t size, uint64_t sectors, struct
                        "Bitmap size (in sectors) %" PRIu64 " differs from disk size in sectors "
                        "%" PRIu64,
                        le64_load(head), sectors);
+    if (le32_load(head + 28) > (size - BITMAP_HEAD) / 8)
+        return err_set(e, EINVAL,
+                       "Bitmaps feature corrupted: l1 table exceeds extension data_size");
     return 0;
 }
 

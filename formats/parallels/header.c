@@ -51,7 +51,7 @@ int parallels_header_load(const uint8_t *buf, struct parallels_header *h, struct
 
 void parallels_header_store(const struct parallels_header *h, uint8_t *buf)
 {
-    uint64_t cylinders = num_div_up(h->sectors, PARALLELS_HEADS * PARALLELS_TRACK);
+    uint64_t cylinders = h->sectors / (PARALLELS_HEADS * PARALLELS_TRACK);
     memset(buf, 0, PARALLELS_HEADER_SIZE);
     memcpy(buf + AT_MAGIC, h->old ? magic_old : magic_ext, MAGIC_SIZE);
     le32_store(buf + AT_VERSION, PARALLELS_VERSION);

@@ -67,9 +67,6 @@ static int geometry_check(const struct vdi_header *h, const uint8_t *buf, struct
         return err_set(e, 0, "(sector size %" PRIu32 " is not %u)", sector, SECTOR);
     if (block != VDI_BLOCK)
         return err_set(e, 0, "(block size %" PRIu32 " is not %" PRIu32 ")", block, VDI_BLOCK);
-    if (h->blocks > VDI_BLOCKS_MAX)
-        return err_set(e, 0, "(too many blocks %" PRIu32 ", max is %" PRIu32 ")", h->blocks,
-                       VDI_BLOCKS_MAX);
     if (h->size > (uint64_t)h->blocks * VDI_BLOCK)
         return err_set(e, 0, "(disk size %" PRIu64 ", image bitmap has room for %" PRIu64 ")",
                        h->size, (uint64_t)h->blocks * VDI_BLOCK);
@@ -77,6 +74,9 @@ static int geometry_check(const struct vdi_header *h, const uint8_t *buf, struct
         return err_set(e, 0, "(non-NULL link UUID)");
     if (!zero_is(buf + AT_UUID_PARENT, UUID_SIZE))
         return err_set(e, 0, "(non-NULL parent UUID)");
+    if (h->blocks > VDI_BLOCKS_MAX)
+        return err_set(e, 0, "(too many blocks %" PRIu32 ", max is %" PRIu32 ")", h->blocks,
+                       VDI_BLOCKS_MAX);
     if (h->map_offset < VDI_HEADER_SIZE)
         return err_set(e, 0, "(block map offset 0x%" PRIx32 " lies in the header)", h->map_offset);
     return 0;
