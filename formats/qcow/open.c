@@ -116,6 +116,7 @@ static void qcow_close(struct image *img)
     struct qcow *q = img->state;
     img->state = NULL;
     table_free(q->map);
+    crypt_free(q->crypt);
     free(q);
 }
 

@@ -76,7 +76,7 @@ static inline unsigned qcow_packed_shift(const struct qcow_header *h)
 
 /* ---- crypto.c -------------------------------------------------------------------------------- */
 
-/* The key of an image that is opened; *out NULL where none is needed. */
+/* The key of an image that is opened; *out NULL where none is needed. crypt_free it. */
 int qcow_crypto_open(const struct image *img, const struct qcow_header *h, struct crypt **out,
                      struct err *e);
 /* The key of a new image: secret `id`, NULL if none is named. */

@@ -29,6 +29,7 @@ static void qcow_writer_free(struct writer *base)
     if (!w)
         return;
     tree_writer_release(&w->tree);
+    crypt_free(w->crypt);
     free(w->backing_name);
     free(w);
 }
