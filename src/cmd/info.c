@@ -62,8 +62,8 @@ static bool info_fill(json_t *tree, struct image *img, const char *name, struct 
            report_count(tree, "cluster-size", img->cluster_size) &&
            report_text(tree, "format", img->format->name) &&
            (allocated < 0 || report_number(tree, "actual-size", (uint64_t)allocated)) &&
-           info_add_specific(tree, img, more) &&
-           (!img->encrypted || report_bool(tree, "encrypted", true)) && info_add_files(tree, img) &&
+           info_add_specific(tree, img, more) && info_add_files(tree, img) &&
+           (!img->encrypted || report_bool(tree, "encrypted", true)) &&
            (!img->backing_name || report_text(tree, "backing-filename", img->backing_name)) &&
            (!more->has_dirty || report_bool(tree, "dirty-flag", more->dirty));
 }
