@@ -122,7 +122,8 @@ int file_read_padded(struct file *f, void *buf, size_t len, uint64_t off, size_t
         return -1;
     if (len && f->ops->read(f, buf, len, off, &n, e))
         return -1;
-    memset((uint8_t *)buf + n, 0, len - n);
+    if (n < len) /* of nothing, buf may be nowhere */
+        memset((uint8_t *)buf + n, 0, len - n);
     if (got)
         *got = n;
     return 0;
