@@ -148,6 +148,12 @@ static int qcow_info(struct image *img, struct format_info *out, struct err *e)
     return 0;
 }
 
+/* qemu answers for one cluster at a time. */
+static void qcow_status(struct image *img, struct format_status *out)
+{
+    out->reach = img->cluster_size;
+}
+
 static const char *const runtime_options[] = {"encrypt.", NULL};
 
 const struct format format_qcow = {
@@ -158,6 +164,7 @@ const struct format format_qcow = {
     .close = qcow_close,
     .map = qcow_map,
     .info = qcow_info,
+    .status = qcow_status,
     .supports_backing = true,
     .supports_compression = true,
     .create_options = qcow_create_options,

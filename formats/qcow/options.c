@@ -55,8 +55,9 @@ int qcow_create_parse(const struct writer_params *p, struct qcow_create *c, stru
 {
     const char *format = options_str(p->options, "encrypt.format", "aes");
     struct qcow_header *h = &c->header;
+    enum file_prealloc none; /* the file grows as it is written: the mode must only be one */
     *c = (struct qcow_create){0};
-    if (crypt_parse(p->options, c, e))
+    if (crypt_parse(p->options, c, e) || file_create_prealloc(p->options, &none, e))
         return -1;
     if (!p->size)
         return err_set(e, EINVAL, "Image size is too small, cannot be zero length");

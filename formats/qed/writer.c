@@ -79,6 +79,9 @@ static int backing_parse(const struct writer_params *p, struct qed_writer *w, st
 static int header_parse(const struct writer_params *p, struct qed_writer *w, struct err *e)
 {
     struct qed_header *h = &w->header;
+    enum file_prealloc none; /* the file grows as it is written: the mode must only be one */
+    if (file_create_prealloc(p->options, &none, e))
+        return -1;
     if (p->backing_format && !driver_name_known(p->backing_format))
         return err_set(e, EINVAL, "Parameter 'backing-fmt' does not accept value '%s'",
                        p->backing_format);

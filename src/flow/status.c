@@ -8,9 +8,6 @@
 
 /* ---- rules of each format -------------------------------------------------------------------- */
 
-/* How far one answer of the format goes at most. */
-enum reach { REACH_FAR, REACH_CLUSTER, REACH_TABLE_QED };
-
 struct rule {
     struct image *image;
     bool opaque; /* all is data without a place */
@@ -28,18 +25,16 @@ struct status_rules {
 static const struct quirk {
     const char *format;
     bool opaque, absent_is_present, finds_holes;
-    enum reach reach;
+    bool by_cluster; /* an answer never goes beyond a cluster */
 } quirks[] = {
     {"bochs", .opaque = true},
     {"cloop", .opaque = true},
     {"dmg", .opaque = true},
     {"luks", .opaque = true},
-    {"qcow", .reach = REACH_CLUSTER},
-    {"qed", .reach = REACH_TABLE_QED},
     {"raw", .finds_holes = true},
-    {"vdi", .absent_is_present = true, .reach = REACH_CLUSTER},
+    {"vdi", .absent_is_present = true, .by_cluster = true},
     {"vhdx", .opaque = true},
-    {"vmdk", .reach = REACH_CLUSTER},
+    {"vmdk", .by_cluster = true},
     {"vpc", .absent_is_present = true},
 };
 
@@ -52,19 +47,6 @@ static const struct quirk *quirk_of(const char *format)
     return &none;
 }
 
-static uint64_t reach_of(const struct image *img, enum reach reach)
-{
-    uint64_t cluster = img->cluster_size;
-    switch (reach) {
-    case REACH_CLUSTER:
-        return cluster;
-    case REACH_TABLE_QED: /* a second-level table of four clusters */
-        return cluster * (cluster / 2);
-    default:
-        return 0;
-    }
-}
-
 static struct rule rule_of(struct image *img)
 {
     const struct quirk *q = quirk_of(img->format->name);
@@ -74,7 +56,7 @@ static struct rule rule_of(struct image *img)
         .absent_is_present = q->absent_is_present,
         .finds_holes = q->finds_holes,
         .shows_holes = img->cluster_size == 0 && !q->finds_holes, /* fixed and flat layouts */
-        .reach = reach_of(img, q->reach),
+        .reach = q->by_cluster ? img->cluster_size : 0,
     };
     if (img->format->status) {
         struct format_status own = {0};
