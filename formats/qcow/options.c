@@ -66,7 +66,7 @@ int qcow_create_parse(const struct writer_params *p, struct qcow_create *c, stru
     if (strcmp(format, "aes"))
         return err_set(e, ENOTSUP, "Unsupported encryption format");
     h->size = p->size > INT64_MAX ? INT64_MAX : num_up(p->size, 512);
-    if (qcow_l1_entries(h) > QCOW_MAX_L1) /* it could not be opened */
+    if (qcow_l1_entries(h) > QCOW_MAX_L1_NEW)
         return err_set(e, EINVAL, "Image too large");
     h->l1_offset = num_up(QCOW_HEADER + h->backing_length, 8);
     return 0;

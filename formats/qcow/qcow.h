@@ -29,7 +29,8 @@
 #define QCOW_MIN_L2_BITS      6u
 #define QCOW_MAX_L2_BITS      13u
 #define QCOW_MAX_L1           (INT32_MAX / 8)
-#define QCOW_MAX_BACKING      1023u /* bytes of the backing file's name */
+#define QCOW_MAX_L1_NEW       (UINT64_C(32) << 20) /* what a table can be read of (formats/table.c) */
+#define QCOW_MAX_BACKING      1023u                /* bytes of the backing file's name */
 
 enum qcow_crypt { QCOW_CRYPT_NONE = 0, QCOW_CRYPT_AES = 1 };
 

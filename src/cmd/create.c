@@ -41,7 +41,9 @@ static int create_backing_failed(const char *path, struct err *e)
     size_t n = strlen(prefix), len = strlen(e->text);
     if (strncmp(e->text, prefix, n) == 0)
         memmove(e->text, e->text + n, len - n + 1);
-    return err_hint(e, "Could not open backing image.");
+    AUTO_FREE char *hint =
+        mem_printf(e, "%s%sCould not open backing image.", e->hint, *e->hint ? "\n" : "");
+    return hint ? err_hint(e, "%s", hint) : -1;
 }
 
 /* Open it to see that it is there, of which format it is and how large. */

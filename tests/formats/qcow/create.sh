@@ -69,4 +69,6 @@ alike check second -f qcow
 # what the original makes, and cannot open, is not made
 refused "long name" create -f qcow -u -b "$(printf 'a%.0s' {1..1024})" -F raw made 1M
 refused "large" create -f qcow made 1P
+# told to be another format: the hint, and what it was opened for
+alike create -f qcow2 -b second -F qcow made
 finish
