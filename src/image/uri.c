@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "image/json_text.h"
+#include "io/nbd_spec.h"
 
 #define NBD_PORT "10809"
 
@@ -221,34 +222,12 @@ static const char *text(const json_t *node, const char *key)
     return json_string_value(json_object_get(node, key));
 }
 
-static char *print(const char *fmt, const char *a, const char *b, const char *c, const char *d)
-{
-    char *s = NULL;
-    return asprintf(&s, fmt, a, b, c, d) < 0 ? NULL : s;
-}
-
-/* The server stands in an object, or (an older form) in keys of the node itself. */
-static char *nbd_name(const json_t *node)
-{
-    const json_t *server = json_object_get(node, "server");
-    const json_t *from = server ? server : node;
-    const char *path = text(from, "path"), *host = text(from, "host"), *port = text(from, "port");
-    const char *export = text(node, "export");
-    if (json_object_get(node, "tls-creds"))
-        return NULL;
-    if (path)
-        return print("nbd+unix://%s%s?socket=%s%s", "/", export ? export : "", path, "");
-    if (!host)
-        return NULL;
-    return print(strchr(host, ':') ? "nbd://[%s]:%s%s%s" : "nbd://%s:%s%s%s", host,
-                 port ? port : NBD_PORT, export ? "/" : "", export ? export : "");
-}
-
 static char *null_name(const json_t *node)
 {
     if (json_object_get(node, "size") || json_object_get(node, "read-zeroes"))
         return NULL;
-    return print("%s%s%s%s", text(node, "driver"), "://", "", "");
+    char *s = NULL;
+    return asprintf(&s, "%s://", text(node, "driver")) < 0 ? NULL : s;
 }
 
 static char *url_name(const json_t *node)
@@ -268,7 +247,7 @@ char *uri_name(const json_t *node)
     if (filename)
         return strdup(filename);
     if (driver && !strcmp(driver, "nbd"))
-        return nbd_name(node);
+        return nbd_spec_name(node);
     if (driver && !strncmp(driver, "null-", 5))
         return null_name(node);
     return url_name(node);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "io/keys.h"
 
 struct null {
     struct file file;
@@ -100,45 +101,21 @@ static const struct file_ops null_ops = {
     .preallocate = null_preallocate,
 };
 
-/* A number, or digits with one of the suffixes k, M, G, T. */
-static int parse_size(const json_t *v, uint64_t *size, struct err *e)
-{
-    if (!v)
-        return 0;
-    if (json_is_integer(v) && json_integer_value(v) >= 0) {
-        *size = (uint64_t)json_integer_value(v);
-        return 0;
-    }
-    const char *s = json_string_value(v), *units = "kMGT", *unit;
-    char *end = NULL;
-    errno = 0;
-    unsigned long long n = s && *s >= '0' && *s <= '9' ? strtoull(s, &end, 10) : 0;
-    bool ok = end && !errno;
-    if (ok && *end) {
-        unit = strchr(units, *end == 'K' ? 'k' : *end);
-        ok = unit && !end[1] && num_mul(n, (uint64_t)1 << (10 * (unit - units + 1)), size);
-    } else {
-        *size = n;
-    }
-    if (!ok || *size > INT64_MAX)
-        return err_set(e, EINVAL, "Parameter 'size' expects a non-negative number below 2^63");
-    return 0;
-}
-
 int null_open(const json_t *spec, const struct file_options *o, struct file **out, struct err *e)
 {
     uint64_t size = GIB;
-    if (parse_size(json_object_get(spec, "size"), &size, e))
+    bool zeroes = false;
+    if (keys_size(spec, "size", &size, e) || keys_bool(spec, "read-zeroes", &zeroes, e))
         return -1;
+    if (size > INT64_MAX)
+        return file_fail(e, EFBIG);
     AUTO_FREE struct null *n = mem_new(1, sizeof *n, e);
     if (!n)
         return -1;
     n->file = (struct file){.ops = &null_ops, .opt = *o, .alignment = 1, .regular = true};
     n->file.grows_zero = true;
     n->size = o->create == FILE_CREATE_NEW ? 0 : size;
-    const json_t *zeroes = json_object_get(spec, "read-zeroes");
-    const char *text = json_string_value(zeroes);
-    n->read_zeroes = json_is_true(zeroes) || (text && !strcmp(text, "on"));
+    n->read_zeroes = zeroes;
     n->file.name = mem_strdup("null-co://", e);
     if (!n->file.name)
         return -1;

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "io/keys.h"
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
@@ -220,21 +221,9 @@ int posix_open(const struct posix_request *r, struct file **out, struct err *e)
 
 /* ---- options of a specification -------------------------------------------------------------- */
 
-/* Those of the image layer, and those that mean nothing here; all keys beginning "cache." too. */
-static const char *const accepted[] = {
-    "driver",        "filename",    "aio",       "locking",        "x-check-cache-dropped",
-    "pr-manager",    "drop-cache",  "cache",     "discard",        "aio-max-batch",
-    "detect-zeroes", "force-share", "read-only", "auto-read-only", "node-name",
-};
-
-static bool is_accepted(const char *key)
-{
-    for (size_t i = 0; i < ARRAY_LEN(accepted); i++) {
-        if (!strcmp(key, accepted[i]))
-            return true;
-    }
-    return !strncmp(key, "cache.", 6);
-}
+static const char *const known[] = {
+    "filename",   "aio",        "locking",       "x-check-cache-dropped",
+    "pr-manager", "drop-cache", "aio-max-batch", NULL};
 
 /* The value's place in `words`; the first where it is absent. */
 static int parse_word(const json_t *spec, const char *key, const char *const *words, int *out,
@@ -252,19 +241,6 @@ static int parse_word(const json_t *spec, const char *key, const char *const *wo
         }
     }
     return err_set(e, EINVAL, "invalid parameter value: %s", s ? s : "(none)");
-}
-
-static int check_keys(const json_t *spec, const char *driver, struct err *e)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)spec, key, value)
-    {
-        if (!is_accepted(key))
-            return err_set(e, EINVAL, "Block protocol '%s' doesn't support the option '%s'", driver,
-                           key);
-    }
-    return 0;
 }
 
 static int parse_aio(const json_t *spec, const struct file_options *o, struct err *e)
@@ -291,7 +267,7 @@ static int open_spec(const json_t *spec, const struct file_options *o, const cha
     r.device_only = strcmp(driver, "file") != 0;
     if (!r.path)
         return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
-    if (check_keys(spec, driver, e) || parse_aio(spec, o, e) ||
+    if (keys_check(spec, driver, known, e) || parse_aio(spec, o, e) ||
         parse_word(spec, "locking", lock_words, &locking, e))
         return -1;
     r.strict = !strcmp(lock_words[locking], "on") ? LOCK_ON : LOCK_AUTO;

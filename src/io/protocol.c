@@ -4,11 +4,45 @@
 #include "io/file_ops.h"
 #include "io/null.h"
 #include "io/posix.h"
+#include "io/remote.h"
+
+/* Protocols whose library this build is without are known by name: then a name that begins so is
+ * no path, and opening it says what is missing. */
+#ifndef HAVE_NBD
+static int nbd_missing(const json_t *spec, const struct file_options *o, struct file **out,
+                       struct err *e)
+{
+    (void)spec;
+    (void)o;
+    (void)out;
+    return err_set(e, ENOTSUP, "Driver 'nbd' is not available: this build has no libnbd");
+}
+#define nbd_open nbd_missing
+#endif
+
+#ifndef HAVE_CURL
+static int http_missing(const json_t *spec, const struct file_options *o, struct file **out,
+                        struct err *e)
+{
+    (void)o;
+    (void)out;
+    return err_set(e, ENOTSUP, "Driver '%s' is not available: this build has no libcurl",
+                   json_string_value(json_object_get(spec, "driver")));
+}
+#define http_open http_missing
+#endif
 
 static const struct file_protocol protocols[] = {
-    {"file", posix_open_file},         {"host_device", posix_open_device},
-    {"host_cdrom", posix_open_device}, {"null-co", null_open},
+    {"file", posix_open_file},
+    {"host_device", posix_open_device},
+    {"host_cdrom", posix_open_device},
+    {"null-co", null_open},
     {"null-aio", null_open},
+    {"nbd", nbd_open},
+    {"http", http_open},
+    {"https", http_open},
+    {"ftp", http_open},
+    {"ftps", http_open},
 };
 
 const struct file_protocol *file_protocol_find(const char *name)
