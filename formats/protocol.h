@@ -4,6 +4,7 @@
 
 #include "formats/options.h"
 
-extern const struct option_def protocol_create_options[];
+/* The table of a protocol ("file", "nbd", ...); NULL where nothing can be created. */
+const struct option_def *protocol_create_options(const char *protocol);
 
 #endif

@@ -61,9 +61,9 @@ static int raw_map(struct image *img, uint64_t guest, uint64_t length, struct ex
 
 static int raw_info(struct image *img, struct format_info *out, struct err *e)
 {
-    (void)img;
     (void)e;
-    out->has_dirty = true;
+    const char *protocol = file_protocol(img->file);
+    out->has_dirty = !strcmp(protocol, "file") || !strcmp(protocol, "host_device");
     return 0;
 }
 
@@ -116,8 +116,11 @@ struct raw_writer {
 /* Before any data comes: a lack of space shows early. A device keeps its size. */
 int file_create_reserve(struct file *f, uint64_t size, enum file_prealloc mode, struct err *e)
 {
+    if (!file_is_regular(f) && mode != FILE_PREALLOC_OFF)
+        return err_set(e, ENOTSUP, "Unsupported preallocation mode '%s'",
+                       mode == FILE_PREALLOC_FULL ? "full" : "falloc");
     if (!file_is_regular(f))
-        return file_size(f) >= size ? 0 : err_set(e, ENOSPC, "Device is too small");
+        return file_truncate(f, size, e); /* says so if it is too small */
     if (mode != FILE_PREALLOC_OFF && size && file_preallocate(f, 0, size, mode, e))
         return -1;
     return file_size(f) == size ? 0 : file_truncate(f, size, e);

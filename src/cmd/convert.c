@@ -17,6 +17,12 @@
 
 #define CONVERT_PROGRESS_STEP 1
 
+struct convert_names {
+    struct convert_source *sources;
+    unsigned n;
+    json_t *target;
+};
+
 /* ---- the target's format and options --------------------------------------------------------- */
 
 static int convert_check_compress(const struct format *format, const struct options *o,
@@ -49,16 +55,16 @@ static int convert_check_backing(const struct options *o, unsigned n_sources, st
 }
 
 /* With -n there are no options: the image is there. */
-static int convert_plan_target(const struct convert_args *a, unsigned n_sources,
+static int convert_plan_target(const struct convert_args *a, const struct convert_names *names,
                                struct options **out, struct err *e)
 {
     AUTO(options_cleanup) struct options *o = NULL;
     if (a->no_create)
         return 0;
     const struct format *format = target_format_creatable(convert_target_format(a), e);
-    if (!format || target_options(format, &a->options, &o, e) ||
+    if (!format || target_options(format, names->target, &a->options, &o, e) ||
         target_backing(format, o, a->backing, a->backing_format, e) ||
-        convert_check_backing(o, n_sources, e) ||
+        convert_check_backing(o, names->n, e) ||
         (a->compress && convert_check_compress(format, o, e)))
         return -1;
     *out = MEM_TAKE(o);
@@ -66,12 +72,6 @@ static int convert_plan_target(const struct convert_args *a, unsigned n_sources,
 }
 
 /* ---- sources and target by name -------------------------------------------------------------- */
-
-struct convert_names {
-    struct convert_source *sources;
-    unsigned n;
-    json_t *target;
-};
 
 static void convert_names_release(struct convert_names *n)
 {
@@ -85,7 +85,7 @@ static json_t *convert_target_spec(const struct convert_args *a, const char *nam
 {
     const struct image_args target = {.image_opts = a->target_image_opts,
                                       .format = a->target_image_opts ? a->target_format : NULL};
-    return open_spec(&target, name, e);
+    return a->no_create ? open_spec(&target, name, e) : target_spec(name, e);
 }
 
 static int convert_names_fill(struct convert_names *n, const struct convert_args *a,
@@ -176,7 +176,7 @@ static int convert_images(struct command_run *r, struct secrets *secrets,
     int status = convert_names_fill(&names, a, &r->operands, e);
     struct convert_options o = convert_flow_options(a, &names);
     if (!status)
-        status = convert_plan_target(a, names.n, &options, e);
+        status = convert_plan_target(a, &names, &options, e);
     if (!status)
         status = convert_caches(a, &o, e);
     /* every rank has the same command line, but not every rank the same files */
@@ -206,6 +206,11 @@ static int convert_shown(struct command_run *r, struct secrets *secrets)
     return status ? 1 : 0;
 }
 
+static const char *convert_target_name(const struct command_run *r)
+{
+    return r->operands.n ? r->operands.text[r->operands.n - 1] : NULL;
+}
+
 static int convert_main(struct command_run *r)
 {
     const struct convert_args *a = r->args;
@@ -217,7 +222,8 @@ static int convert_main(struct command_run *r)
     if (objects == OBJECT_BAD || convert_args_check(a, &e))
         return command_fail(&e);
     if (target_wants_help(&a->options))
-        return target_help(convert_target_format(a), r->operands.n > 0, &e) ? command_fail(&e) : 0;
+        return target_help(convert_target_format(a), convert_target_name(r), &e) ? command_fail(&e)
+                                                                                 : 0;
     if (r->operands.n < 2)
         err_set(&e, EINVAL, "Must specify image file name");
     else if (r->operands.n > 2 && a->snapshot)

@@ -101,10 +101,11 @@ static int create_set_size(struct options *o, uint64_t size, struct err *e)
 }
 
 static int create_options(const struct create_args *a, const struct format *format,
-                          const char *target, uint64_t size, struct options **out, struct err *e)
+                          const char *target, const json_t *spec, uint64_t size,
+                          struct options **out, struct err *e)
 {
     AUTO(options_cleanup) struct options *o = NULL;
-    if (target_options(format, &a->options, &o, e) || create_set_size(o, size, e) ||
+    if (target_options(format, spec, &a->options, &o, e) || create_set_size(o, size, e) ||
         target_backing(format, o, a->backing, a->backing_format, e) ||
         create_check_backing(a, target, o, e))
         return -1;
@@ -139,12 +140,14 @@ static int create_image(const struct create_args *a, const char *target, uint64_
 {
     AUTO(options_cleanup) struct options *o = NULL;
     const struct format *format = target_format_creatable(a->format, e);
-    if (!format || create_options(a, format, target, size, &o, e))
+    AUTO(json_cleanup) json_t *spec = format ? target_spec(target, e) : NULL;
+    if (!spec || create_options(a, format, target, spec, size, &o, e))
         return err_prefix(e, "%s: ", target);
     if (!a->quiet)
         create_say(target, format, o);
     const struct create_options run = {
         .path = target,
+        .spec = spec,
         .format = format,
         .options = o,
         .backing_name = options_str(o, "backing_file", NULL),
@@ -169,7 +172,7 @@ static int create_main(struct command_run *r)
     if (objects == OBJECT_BAD)
         return command_fail(&e);
     if (target_wants_help(&a->options))
-        return target_help(a->format, names->n > 0, &e) ? command_fail(&e) : 0;
+        return target_help(a->format, names->n ? names->text[0] : NULL, &e) ? command_fail(&e) : 0;
     if (names->n == 0)
         return command_misused("Expecting image file name");
     if (names->n > 1 && size_operand(names->text[1], "image size", &size, &e))

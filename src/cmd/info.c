@@ -60,7 +60,7 @@ static bool info_fill(json_t *tree, struct image *img, const char *name, struct 
             report_add(tree, "snapshots", json_incref(more->snapshots))) &&
            report_number(tree, "virtual-size", img->size) && report_text(tree, "filename", name) &&
            report_count(tree, "cluster-size", img->cluster_size) &&
-           report_text(tree, "format", img->format->name) &&
+           report_text(tree, "format", image_format_name(img)) &&
            (allocated < 0 || report_number(tree, "actual-size", (uint64_t)allocated)) &&
            info_add_specific(tree, img, more) && info_add_files(tree, img) &&
            (!img->encrypted || report_bool(tree, "encrypted", true)) &&

@@ -80,7 +80,7 @@ static int measure_target(const struct measure_args *a, struct image *src,
     const struct format *format = target_format(a->target_format, e);
     if (!format)
         return -1;
-    if (target_options(format, &a->options, &o, e))
+    if (target_options(format, NULL, &a->options, &o, e))
         return measure_bad_options(format, e);
     if (!format->measure)
         return err_set(e, 0, "Block driver '%s' does not support size measurement", format->name);

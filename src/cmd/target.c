@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cmd/open.h"
 #include "formats/protocol.h"
+#include "image/node.h"
 
 const struct format *target_format(const char *name, struct err *e)
 {
@@ -25,12 +27,33 @@ const struct format *target_format_creatable(const char *name, struct err *e)
     return format;
 }
 
-int target_options(const struct format *format, const struct text_list *lists, struct options **out,
-                   struct err *e)
+static const char *target_protocol(const json_t *spec)
+{
+    const json_t *file = json_object_get(spec, "file");
+    return spec ? json_string_value(json_object_get(file, "driver")) : "file";
+}
+
+json_t *target_spec(const char *name, struct err *e)
+{
+    json_t *spec = NULL;
+    if (strncmp(name, "json:", 5) == 0)
+        err_set(e, ENOENT, "Unknown protocol 'json'");
+    else
+        spec = image_spec_of_name(name, e);
+    if (!spec || protocol_create_options(target_protocol(spec)))
+        return spec;
+    err_set(e, ENOTSUP, "Protocol driver '%s' does not support image creation",
+            target_protocol(spec));
+    json_decref(spec);
+    return NULL;
+}
+
+int target_options(const struct format *format, const json_t *spec, const struct text_list *lists,
+                   struct options **out, struct err *e)
 {
     static const struct option_def none[] = {{0}};
     const struct option_def *tables[] = {format->create_options ? format->create_options : none,
-                                         protocol_create_options, NULL};
+                                         protocol_create_options(target_protocol(spec)), NULL};
     AUTO_FREE char *text = text_list_join(lists, e);
     AUTO(options_cleanup) struct options *o = text ? options_new(tables, e) : NULL;
     if (!o || options_parse(o, text, NULL, e))
@@ -109,21 +132,22 @@ bool target_wants_help(const struct text_list *lists)
     return false;
 }
 
-int target_help(const char *format_name, bool named, struct err *e)
+int target_help(const char *format_name, const char *name, struct err *e)
 {
     const struct format *format = target_format_creatable(format_name, e);
     struct help_list list = {0};
-    if (!format)
+    AUTO(json_cleanup) json_t *spec = format && name ? target_spec(name, e) : NULL;
+    if (!format || (name && !spec))
         return -1;
     help_list_add(&list, format->create_options);
-    if (named)
-        help_list_add(&list, protocol_create_options);
-    if (named)
+    if (name)
+        help_list_add(&list, protocol_create_options(target_protocol(spec)));
+    if (name)
         printf("Supported options:\n");
     else
         printf("Supported %s options:\n", format->name);
     help_list_print(&list);
-    if (!named)
+    if (!name)
         printf("\nThe protocol level may support further options.\n"
                "Specify the target filename to include those options.\n");
     return 0;

@@ -286,6 +286,7 @@ static void set_rules(struct convert *c)
         .block_size = c->target.block_size,
         .sparse_size = sparse_size,
         .fresh = c->target.fresh_zero,
+        .shift = c->target.shift,
         .offload = offload,
     };
     c->partition = (struct partition){

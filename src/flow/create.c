@@ -72,7 +72,8 @@ static int create(const struct create_options *o, struct creation *c, struct err
         .secrets = o->secrets,
         .first = true,
     };
-    if (target_draw(p.random, &p.time, e) < 0 || output_begin(o->path, &fo, &c->output, e) < 0)
+    if (target_draw(p.random, &p.time, e) < 0 ||
+        output_begin_node(json_object_get(o->spec, "file"), &fo, &c->output, e) < 0)
         return -1;
     p.file = output_file(c->output);
     p.output = c->output;
@@ -80,7 +81,7 @@ static int create(const struct create_options *o, struct creation *c, struct err
     if (opened == 0)
         opened = writer_open(o->format->writer, &p, &c->writer, e);
     explicit_bzero(p.random, sizeof p.random); /* keys are made of it */
-    if (opened < 0 || write_image(c, &p, e) < 0)
+    if (opened < 0 || output_clear(c->output, e) < 0 || write_image(c, &p, e) < 0)
         return -1;
     c->writer->ops->free(c->writer);
     c->writer = NULL;

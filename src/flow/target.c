@@ -53,6 +53,15 @@ static struct file_options target_file_options(const struct convert_options *o,
                                  .forget = !o->target_cache.no_flush};
 }
 
+/* The protocol node at the bottom of the target's spec. */
+static const json_t *target_node(const struct convert_options *o)
+{
+    const json_t *node = o->target_spec, *below;
+    while (json_is_object(below = json_object_get(node, "file")))
+        node = below;
+    return node;
+}
+
 static int open_writer(const struct convert_options *o, const struct target_plan *plan,
                        struct target *t, bool first, struct err *e)
 {
@@ -126,17 +135,31 @@ static int begin_fresh(const struct convert_options *o, struct target *t, struct
     snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
     if (options_set(o->options, "size", size, e) < 0 ||
         target_draw(plan->random, &plan->time, e) < 0 ||
-        output_begin(o->target, &fo, &t->output, e) < 0)
+        output_begin_node(target_node(o), &fo, &t->output, e) < 0)
         return -1;
     t->file = output_file(t->output);
     if (strlen(output_temp(t->output)) >= sizeof plan->path)
         return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
     strcpy(plan->path, output_temp(t->output));
-    return open_writer(o, plan, t, true, e) < 0 ? -1 : pages_new(t->file, &t->pages, e);
+    if (open_writer(o, plan, t, true, e) < 0 || output_clear(t->output, e) < 0)
+        return -1;
+    return pages_new(t->file, &t->pages, e);
 }
 
 /* ---- an existing image ------------------------------------------------------------------------
  */
+
+/* A raw image may be a window of its file. */
+static int find_shift(struct target *t, struct target_plan *plan, struct err *e)
+{
+    struct extent first;
+    if (t->image->size == 0)
+        return 0;
+    if (image_map(t->image, 0, 1, &first, e) < 0)
+        return -1;
+    t->shift = plan->shift = first.host;
+    return 0;
+}
 
 static int begin_existing(const struct convert_options *o, struct target *t,
                           struct target_plan *plan, struct err *e)
@@ -163,6 +186,8 @@ static int begin_existing(const struct convert_options *o, struct target *t,
     t->file = t->data = t->image->file;
     t->chunk_size = CHUNK_IN_PLACE;
     t->fresh_zero = o->target_is_zero;
+    if (find_shift(t, plan, e) < 0)
+        return -1;
     if (strlen(file_name(t->file)) >= sizeof plan->path)
         return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
     strcpy(plan->path, file_name(t->file));
@@ -183,16 +208,26 @@ int target_begin(const struct convert_options *o, struct target *t, struct targe
     return begin_fresh(o, t, plan, e) < 0 ? creation_failed(o, e) : 0;
 }
 
+/* The file that rank 0 writes too; what has no path is opened as rank 0 did. */
+static int open_own(const struct convert_options *o, const struct target_plan *plan,
+                    struct target *t, struct err *e)
+{
+    const struct file_options fo = target_file_options(o, FILE_EXISTING);
+    if (json_object_get(target_node(o), "filename"))
+        return file_open_path(plan->path, &fo, &t->own, e);
+    return file_open(target_node(o), &fo, &t->own, e);
+}
+
 int target_join(const struct convert_options *o, const struct target_plan *plan, struct target *t,
                 struct err *e)
 {
-    const struct file_options fo = target_file_options(o, FILE_EXISTING);
     t->format = format_find(o->no_create ? "raw" : o->target_driver);
-    if (file_open_path(plan->path, &fo, &t->own, e) < 0)
+    if (open_own(o, plan, t, e) < 0)
         return -1;
     t->file = t->data = t->own;
     t->chunk_size = CHUNK_IN_PLACE;
     t->fresh_zero = o->target_is_zero;
+    t->shift = plan->shift;
     if (o->no_create)
         return 0;
     char size[32];

@@ -20,6 +20,7 @@
 struct target_plan {
     uint64_t size;       /* guest bytes */
     uint64_t backed;     /* guest bytes that the target's backing image has; 0 = no backing */
+    uint64_t shift;      /* place of guest byte 0 in an existing raw image */
     uint64_t time;       /* seconds since 1970 */
     uint8_t random[64];  /* for UUIDs and the like */
     char path[PATH_MAX]; /* the file to open */
@@ -36,6 +37,7 @@ struct target {
     struct pages *pages;   /* rank 0, block targets */
     bool compress;         /* the user asked for encoded blocks */
     bool fresh_zero;       /* unwritten parts of data read as zeros */
+    uint64_t shift;        /* as in the plan */
     uint64_t chunk_size;
     uint32_t block_size; /* 0: in place */
 };

@@ -29,7 +29,7 @@ static int target_of(const struct write_rules *rules, const struct chunk *c, str
                      struct err *e)
 {
     const struct writer *w = rules->writer;
-    *out = (struct target_at){rules->file, w ? w->data_offset : 0};
+    *out = (struct target_at){rules->file, w ? w->data_offset : rules->shift};
     if (!w || !w->ops->part)
         return 0;
     struct writer_part part;

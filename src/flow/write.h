@@ -13,6 +13,7 @@ struct write_rules {
     uint32_t block_size;         /* 0 = guest offset is file offset */
     uint64_t sparse_size;        /* as in squeeze.h */
     bool fresh;                  /* what is not written reads as zeros */
+    uint64_t shift;              /* without a writer: place of guest byte 0 in the file */
     bool offload;                /* chunks may hold PIECE_COPY */
 };
 

@@ -15,6 +15,7 @@
 
 #define SUFFIX    ".mpi-img-part"
 #define LINKS_MAX 40
+#define CLEARED   4096u /* bytes: no probe knows an image without them */
 
 struct output {
     struct file *file;
@@ -199,16 +200,24 @@ static int begin_temp(struct output *o, const char *path, bool exists, struct er
     return begin_in_place(o, path, e);
 }
 
-int output_begin(const char *path, const struct file_options *opt, struct output **out,
-                 struct err *e)
+static struct output *output_new(const struct file_options *opt, struct err *e)
 {
-    AUTO(output_cleanup) struct output *o = mem_new(1, sizeof *o, e);
-    struct stat st;
+    struct output *o = mem_new(1, sizeof *o, e);
     if (!o)
-        return -1;
+        return NULL;
     o->opt = *opt;
     o->opt.write = true;
     o->opt.lock = FILE_LOCK_WRITER;
+    return o;
+}
+
+int output_begin(const char *path, const struct file_options *opt, struct output **out,
+                 struct err *e)
+{
+    AUTO(output_cleanup) struct output *o = output_new(opt, e);
+    struct stat st;
+    if (!o)
+        return -1;
     bool exists = !stat(path, &st);
     bool in_place = opt->create == FILE_EXISTING ||
                     (exists && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || is_mounted(path)));
@@ -216,6 +225,40 @@ int output_begin(const char *path, const struct file_options *opt, struct output
         return -1;
     *out = MEM_TAKE(o);
     return 0;
+}
+
+static int begin_node(struct output *o, const json_t *node, struct err *e)
+{
+    o->opt.create = FILE_EXISTING;
+    if (file_open(node, &o->opt, &o->file, e))
+        return err_prefix(e,
+                          "Protocol driver '%s' does not support image creation, and opening the "
+                          "image failed: ",
+                          json_string_value(json_object_get(node, "driver")));
+    o->temp = mem_strdup(file_name(o->file), e);
+    return o->temp ? 0 : -1;
+}
+
+int output_begin_node(const json_t *node, const struct file_options *opt, struct output **out,
+                      struct err *e)
+{
+    const char *driver = json_string_value(json_object_get(node, "driver"));
+    const char *path = json_string_value(json_object_get(node, "filename"));
+    if (path && driver && !strcmp(driver, "file"))
+        return output_begin(path, opt, out, e);
+    AUTO(output_cleanup) struct output *o = output_new(opt, e);
+    if (!o || begin_node(o, node, e))
+        return -1;
+    *out = MEM_TAKE(o);
+    return 0;
+}
+
+int output_clear(struct output *o, struct err *e)
+{
+    uint64_t size = file_size(o->file);
+    if (!output_in_place(o) || file_is_regular(o->file) || !size)
+        return 0;
+    return file_zero(o->file, 0, num_min(size, CLEARED), FILE_ZERO_KEEP, e);
 }
 
 /* ---- members --------------------------------------------------------------------------------- */
@@ -226,10 +269,19 @@ static int same_file(const struct output *o, const char *path)
     return !strcmp(name, path);
 }
 
+/* Is there no folder that a further file could stand in? */
+static bool is_remote(const struct output *o)
+{
+    const char *protocol = file_protocol(o->file);
+    return strcmp(protocol, "file") && strcmp(protocol, "host_device");
+}
+
 int output_member(struct output *o, const char *path, struct file **out, struct err *e)
 {
     struct output *last = o;
     *out = NULL;
+    if (is_remote(o))
+        return err_set(e, ENOTSUP, "An image of several files cannot be written to '%s'", o->temp);
     while (last->next && !same_file(last, path))
         last = last->next;
     if (same_file(last, path))

@@ -25,6 +25,15 @@ struct output;
 int output_begin(const char *path, const struct file_options *o, struct output **out,
                  struct err *e);
 
+/* The same for what a protocol node names: a path, or a device or an export of a server, which must
+ * be there and is written in place. Such an output is opened by its node on other ranks. */
+int output_begin_node(const json_t *node, const struct file_options *o, struct output **out,
+                      struct err *e);
+
+/* What was no regular file keeps its length, and with it the image that it held: that one is made
+ * to be none. Due before the first write, when all is known to fit. */
+int output_clear(struct output *o, struct err *e);
+
 struct file *output_file(struct output *o);      /* opened read-write; the output's, not yours */
 const char *output_temp(const struct output *o); /* the name to open on other ranks */
 bool output_in_place(const struct output *o);

@@ -146,6 +146,14 @@ static int open_fd(const struct posix_request *r, int flags, int *fd, struct err
     return *fd < 0 ? open_failed(r, e) : 0;
 }
 
+static int check_writable(const struct posix *p, struct err *e)
+{
+    int read_only = 0;
+    if (p->is_block && p->file.opt.write && !ioctl(p->fd, BLKROGET, &read_only) && read_only)
+        return err_errno(e, EACCES, "The device is not writable");
+    return 0;
+}
+
 static int device_length(struct posix *p, uint64_t *size, struct err *e)
 {
     if (p->is_block)
@@ -169,7 +177,9 @@ static int learn_kind(struct posix *p, const struct posix_request *r, struct err
     /* /dev/null and the like hold no image that two could spoil */
     if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
         p->file.opt.lock = FILE_LOCK_NONE;
-    return p->file.regular ? 0 : device_length(p, &p->device_size, e);
+    if (p->file.regular)
+        return 0;
+    return check_writable(p, e) ? -1 : device_length(p, &p->device_size, e);
 }
 
 static int lock_and_empty(struct posix *p, bool keep, struct err *e)
