@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "formats/format.h"
 #include "formats/options.h"
+#include "image/secret.h"
 #include "io/file_ops.h"
 
 /* ---- protocols ------------------------------------------------------------------------------- */
@@ -169,10 +170,30 @@ int node_check_options(const json_t *node, const char *const *known, const char 
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+static int find_secret(const void *ctx, const char *id, const uint8_t **data, size_t *len,
+                       struct err *e)
+{
+    return secrets_find(ctx, id, data, len, e);
+}
+
+/* What messages and maps show: where the URL does not say all, the options. */
+static int name_file(const json_t *node, struct file *f, struct err *e)
+{
+    char *name = file_is_regular(f) ? NULL : image_spec_name(node, e);
+    if (!name)
+        return file_is_regular(f) ? 0 : -1;
+    free(f->name);
+    f->name = name;
+    return 0;
+}
+
 static int open_protocol(const json_t *node, const char *driver, const struct image_flags *flags,
                          struct file **out, struct err *e)
 {
-    struct file_options o = {.write = flags->write, .cache = flags->cache, .forget = flags->forget};
+    struct file_options o = {.write = flags->write,
+                             .cache = flags->cache,
+                             .forget = flags->forget,
+                             .secrets = {find_secret, flags->secrets}};
     o.lock = flags->force_share ? FILE_LOCK_SHARED
              : flags->write     ? FILE_LOCK_WRITER
                                 : FILE_LOCK_READER;
@@ -181,7 +202,11 @@ static int open_protocol(const json_t *node, const char *driver, const struct im
         return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
     if (filename && !strcmp(driver, "file") && node_is_device(filename))
         return err_set(e, EINVAL, "'file' driver requires '%s' to be a regular file", filename);
-    return file_open(node, &o, out, e);
+    AUTO(file_cleanup) struct file *f = NULL;
+    if (file_open(node, &o, &f, e) || name_file(node, f, e))
+        return -1;
+    *out = MEM_TAKE(f);
+    return 0;
 }
 
 /* raw between a format and its file: nothing, or a window */

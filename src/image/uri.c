@@ -232,8 +232,9 @@ static char *null_name(const json_t *node)
 
 static char *url_name(const json_t *node)
 {
-    static const char *const strong[] = {"sslverify", "cookie", "cookie-secret", "username",
-                                         "password-secret"};
+    static const char *const strong[] = {
+        "sslverify",       "cookie",         "cookie-secret",        "username",
+        "password-secret", "proxy-username", "proxy-password-secret"};
     for (size_t i = 0; i < ARRAY_LEN(strong); i++)
         if (json_object_get(node, strong[i]))
             return NULL;

@@ -38,12 +38,19 @@ enum file_lock {
     FILE_LOCK_WRITER  /* reads and writes; others may do nothing but -U reads */
 };
 
+/* Where a protocol finds passwords while it opens: the bytes of --object secret,id=ID. */
+struct file_secrets {
+    int (*find)(const void *ctx, const char *id, const uint8_t **data, size_t *len, struct err *e);
+    const void *ctx;
+};
+
 struct file_options {
     bool write;
     enum file_create create;
     enum file_lock lock;
     struct file_cache cache;
     bool forget; /* drop what was read or written from the page cache as the work goes on */
+    struct file_secrets secrets; /* find NULL: there are none */
 };
 
 struct file;
