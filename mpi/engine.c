@@ -17,6 +17,7 @@ struct engine {
     struct post post;
     bool posted;       /* post is to be released */
     unsigned *threads; /* of each rank */
+    bool told;         /* --threads, as all ranks are told the same */
     unsigned *used;    /* of them, in the job that runs */
     unsigned workers;  /* sum */
 };
@@ -234,6 +235,7 @@ static int engine_set_up(struct engine *g, const struct engine_options *o, struc
         return -1;
     g->posted = true;
     g->kind = o->kind;
+    g->told = o->threads != 0;
     if (g->kind == ENGINE_AUTO)
         g->kind = engine_launched() ? ENGINE_MPI : ENGINE_THREADS;
     if (g->kind == ENGINE_MPI && engine_start_wire(g, e) < 0)
@@ -273,9 +275,20 @@ int engine_start(const struct engine_options *o, struct engine **out, struct err
 
 /* -- run and end ------------------------------------------------------------------------------- */
 
-static unsigned used_threads(unsigned threads, const struct unit_job *job)
+static unsigned used_threads(const struct engine *g, unsigned r, const struct unit_job *job)
 {
-    return job->max_workers ? (unsigned)num_min(threads, job->max_workers) : threads;
+    unsigned n = g->threads[r];
+    if (!g->told)
+        n = (unsigned)num_max(n, job->least_workers);
+    return job->max_workers ? (unsigned)num_min(n, job->max_workers) : n;
+}
+
+unsigned engine_used(const struct engine *g, const struct unit_job *job)
+{
+    unsigned n = 0;
+    for (unsigned r = 0; r < g->post.size; r++)
+        n += used_threads(g, r, job);
+    return g->kind == ENGINE_SERIAL ? 1 : n;
 }
 
 int engine_run(struct engine *g, const struct unit_job *job, struct err *e)
@@ -283,9 +296,9 @@ int engine_run(struct engine *g, const struct unit_job *job, struct err *e)
     if (g->kind == ENGINE_SERIAL)
         return serial_run(job, e);
     if (g->post.rank != 0)
-        return relay_run(&g->post, used_threads(engine_threads(g), job), job, e);
+        return relay_run(&g->post, used_threads(g, g->post.rank, job), job, e);
     for (unsigned r = 0; r < g->post.size; r++)
-        g->used[r] = used_threads(g->threads[r], job);
+        g->used[r] = used_threads(g, r, job);
     return coordinator_run(&g->post, g->used, job, e);
 }
 

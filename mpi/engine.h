@@ -27,7 +27,9 @@ unsigned engine_size(const struct engine *g);         /* ranks */
 unsigned engine_threads(const struct engine *g);      /* workers on this rank */
 unsigned engine_most_threads(const struct engine *g); /* of the rank that has most */
 unsigned engine_workers(const struct engine *g);      /* on all ranks */
-const char *engine_name(const struct engine *g);      /* "serial", "threads", "mpi" */
+/* Workers that would run this job, on all ranks. */
+unsigned engine_used(const struct engine *g, const struct unit_job *job);
+const char *engine_name(const struct engine *g); /* "serial", "threads", "mpi" */
 
 /* Rank 0 did something alone: all learn of it. `status` and *e count on rank 0 only. On success
  * every rank has rank 0's bytes (b->data is malloced on other ranks). On failure every rank

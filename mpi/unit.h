@@ -40,8 +40,10 @@ enum unit_place {
 struct unit_job {
     void *ctx;
     unsigned depth; /* units that one worker may hold at a time: memory = workers*depth*unit */
-    unsigned max_workers; /* of a rank, the same on all ranks, as depth is; 0 = all threads */
-    uint64_t window;      /* units beyond the frontier that may be out; 0 = 4 * workers * depth */
+    unsigned max_workers;   /* of a rank, the same on all ranks, as depth is; 0 = all threads */
+    unsigned least_workers; /* of a rank whose number of threads nobody has set: for work that waits
+                             * more than it computes; the same on all ranks */
+    uint64_t window;        /* units beyond the frontier that may be out; 0 = 4 * workers * depth */
 
     /* -- rank 0, all from one thread ---------------------------------------------------------- */
     /* The next unit, ascending; empty ones are left out here and cost nothing. */

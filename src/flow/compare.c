@@ -138,10 +138,12 @@ static int set_compared(struct compare *c, struct err *e)
 static int run(struct engine *g, struct compare *c, struct err *e)
 {
     uint64_t fit = num_max(memory_half(c->o) / (2 * c->walk.chunk), 1);
+    unsigned least = walk_least_workers(&c->walk);
     const struct unit_job job = {
         .ctx = c,
         .depth = DEPTH,
-        .max_workers = (unsigned)num_min(fit, engine_threads(g)),
+        .least_workers = least,
+        .max_workers = (unsigned)num_min(fit, num_max(engine_most_threads(g), least)),
         .next = next_unit,
         .place = place,
         .tick = walk_tick,

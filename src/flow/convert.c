@@ -17,6 +17,7 @@
 #include "flow/squeeze.h"
 #include "flow/target.h"
 #include "flow/throttle.h"
+#include "flow/walk.h"
 #include "flow/write.h"
 
 /* One conversion on one rank. */
@@ -346,6 +347,14 @@ static int set_up(struct engine *g, struct convert *c, struct err *e)
     return engine_agree(g, status, e);
 }
 
+static bool is_remote(const struct convert *c)
+{
+    for (unsigned i = 0; i < c->source.n; i++)
+        if (image_is_remote(c->source.parts[i].image))
+            return true;
+    return file_is_remote(c->target.file);
+}
+
 /* How many chunks a worker may hold, and how many workers a rank may run, within the memory. */
 static void fit_memory(const struct engine *g, const struct convert *c, struct unit_job *job)
 {
@@ -359,7 +368,9 @@ static void fit_memory(const struct engine *g, const struct convert *c, struct u
      * cover the way between ranks (measured: zstd on four threads gains 8 % from 2 to 3) */
     unsigned most = engine_size(g) > 1 ? 4 : packed_max ? 3 : 2;
     uint64_t readers = num_max(half / (chunk + 2 * block), 1);
-    job->max_workers = (unsigned)num_min(engine_most_threads(g), num_min(chunks, readers));
+    job->least_workers = is_remote(c) ? WALK_WAITING : 0;
+    uint64_t threads = num_max(engine_most_threads(g), job->least_workers);
+    job->max_workers = (unsigned)num_min(threads, num_min(chunks, readers));
     job->depth = (unsigned)num_min(num_max(chunks / job->max_workers, 1), most);
 }
 
@@ -378,7 +389,7 @@ static int run(struct engine *g, struct convert *c, struct err *e)
         .settle = settle,
     };
     fit_memory(g, c, &job);
-    c->workers = (unsigned)num_min(engine_workers(g), job.max_workers * engine_size(g));
+    c->workers = engine_used(g, &job);
     progress_update(&c->report->progress, 0);
     return engine_run(g, &job, e);
 }

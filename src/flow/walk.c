@@ -72,6 +72,14 @@ void walk_close(struct walk *w)
         image_cleanup(&w->image[i]);
 }
 
+unsigned walk_least_workers(const struct walk *w)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (image_is_remote(w->image[i]))
+            return WALK_WAITING;
+    return 0;
+}
+
 int walk_tick(void *ctx, struct err *e)
 {
     (void)ctx;

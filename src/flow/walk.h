@@ -33,6 +33,11 @@ struct walk {
 int walk_open(struct engine *g, struct walk *w, struct err *e);
 void walk_close(struct walk *w);
 
+/* A unit_job's least_workers: more than there are processors, where other machines are waited for.
+ */
+#define WALK_WAITING 16u
+unsigned walk_least_workers(const struct walk *w);
+
 /* A unit_job's tick: ends the run when a signal asked for it. */
 int walk_tick(void *ctx, struct err *e);
 

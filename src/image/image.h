@@ -92,6 +92,9 @@ void image_cleanup(struct image **img); /* for AUTO() */
  * set. */
 char *image_backing_path(const struct image *img, struct err *e);
 
+/* Does any file of the chain stand on another machine? */
+bool image_is_remote(const struct image *img);
+
 /* What info shows as "file format": the format's name, or the protocol's where the spec asked for
  * no format (driver=file). Borrowed. */
 const char *image_format_name(const struct image *img);

@@ -208,6 +208,14 @@ void image_cleanup(struct image **img)
     *img = NULL;
 }
 
+bool image_is_remote(const struct image *img)
+{
+    for (; img; img = img->backing)
+        if (file_is_remote(img->file))
+            return true;
+    return false;
+}
+
 const char *image_format_name(const struct image *img)
 {
     const char *driver = node_driver(img->spec);

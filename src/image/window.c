@@ -146,6 +146,7 @@ int window_open(struct file *base, uint64_t offset, uint64_t size, struct file *
     *w = (struct window){.base = base, .offset = offset, .size = size};
     w->file.ops = &window_ops;
     w->file.opt = base->opt;
+    w->file.remote = base->remote;
     w->file.alignment = offset % base->alignment ? 1 : base->alignment;
     w->file.name = mem_strdup(file_name(base), e);
     if (!w->file.name)

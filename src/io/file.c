@@ -84,6 +84,11 @@ uint32_t file_alignment(const struct file *f)
     return f->alignment ? f->alignment : 1;
 }
 
+bool file_is_remote(const struct file *f)
+{
+    return f->remote;
+}
+
 bool file_grows_zero(const struct file *f)
 {
     return f->grows_zero;

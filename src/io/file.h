@@ -83,6 +83,8 @@ int64_t file_allocated(const struct file *f);
 /* Requests at a multiple of this offset and length, from memory aligned so, need no bouncing: 1 for
  * buffered files, 512 or 4096 for O_DIRECT. Others work, slower. */
 uint32_t file_alignment(const struct file *f);
+/* Another machine answers: a request is more waiting than work. */
+bool file_is_remote(const struct file *f);
 /* A new part of the file, never written, is known to read as zeros. */
 bool file_grows_zero(const struct file *f);
 

@@ -52,6 +52,7 @@ struct file {
     uint32_t alignment;
     bool regular;
     bool grows_zero;
+    bool remote;
 };
 
 struct file_protocol {

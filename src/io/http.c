@@ -225,7 +225,7 @@ static struct http_file *http_new(const struct file_options *o, const char *driv
     if (!f)
         return NULL;
     pthread_once(&started, start_library);
-    f->file = (struct file){.ops = ops_of(driver), .opt = *o, .alignment = 1};
+    f->file = (struct file){.ops = ops_of(driver), .opt = *o, .alignment = 1, .remote = true};
     pthread_mutex_init(&f->lock, NULL);
     http_cache_init(&f->cache);
     return f;

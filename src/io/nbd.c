@@ -131,7 +131,7 @@ static struct export *export_new(const struct file_options *o, struct err *e)
     struct export *f = mem_new(1, sizeof *f, e);
     if (!f)
         return NULL;
-    f->file = (struct file){.ops = &export_ops, .opt = *o, .alignment = 1};
+    f->file = (struct file){.ops = &export_ops, .opt = *o, .alignment = 1, .remote = true};
     f->patience = PATIENCE_MORE;
     pthread_mutex_init(&f->lock, NULL);
     pthread_mutex_init(&f->rmw, NULL);
