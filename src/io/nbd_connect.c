@@ -173,6 +173,10 @@ static int handshake_failed(struct err *e)
     int no = nbd_get_errno();
     if (no == ENOENT)
         return err_set(e, no, "Requested export not available");
+    if (no == ENOTSUP && strstr(reason(), "TLS")) {
+        err_set(e, no, "TLS negotiation required before option 7 (go)");
+        return err_hint(e, "NBD over TLS is not supported.");
+    }
     return err_set(e, no ? no : EIO, "%s", reason());
 }
 

@@ -182,7 +182,13 @@ static int look(struct export *f, uint64_t off, uint64_t len, bool *is_hole, uin
     struct export_run hit;
     uint64_t reach = f->file.opt.write ? num_min(len, REACH_MAX) : f->spans.reach;
     uint64_t from = num_down(off, f->minimum);
-    uint64_t length = num_min(num_up(off - from + reach, f->minimum), f->size - from);
+    uint64_t end_of_blocks = num_down(f->size, f->minimum);
+    if (off >= end_of_blocks) { /* part of a block: nobody can be asked about it */
+        *is_hole = false;
+        *end = f->size;
+        return 0;
+    }
+    uint64_t length = num_min(num_up(off - from + reach, f->minimum), end_of_blocks - from);
     if (ask(f, from, length, &hit, e))
         return -1;
     *is_hole = hit.is_hole && hit.end > off;

@@ -195,6 +195,8 @@ static int parse(const json_t *node, struct nbd_spec *s, struct err *e)
         keys_number(node, "reconnect-delay", &s->reconnect, e) ||
         keys_number(node, "open-timeout", &s->open_timeout, e))
         return -1;
+    if (s->tls_creds)
+        return err_set(e, ENOTSUP, "NBD over TLS (tls-creds) is not supported");
     if (json_object_get(node, "x-dirty-bitmap"))
         return err_set(e, ENOTSUP, "x-dirty-bitmap is not supported");
     if (!s->export && !(s->export = mem_strdup("", e)))
