@@ -5,7 +5,8 @@ BUILD_PACKAGES='cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmp
     libnbd-dev libcurl4-openssl-dev'
 TEST_PACKAGES='libcmocka-dev qemu-utils 7zip perl e2fsprogs xfsprogs btrfs-progs libnbd-bin jq
     procps mount nbdkit libvhdi-utils libvmdk-utils libqcow-utils cloop-utils genisoimage
-    cryptsetup-bin qemu-system-x86 debootstrap grub-pc-bin grub-common'
+    cryptsetup-bin qemu-system-x86 debootstrap grub-pc-bin grub-common
+    qemu-block-extra nginx-light openssl'
 CHECK_PACKAGES='clang clang-format'
 
 # packages_missing NAME...: those that dpkg does not list as installed.
