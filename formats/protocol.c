@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const struct option_def file_options[] = {
+const struct option_def protocol_create_options[] = {
     {"size", OPTION_SIZE, "Virtual disk size", NULL},
     {"nocow", OPTION_BOOL, "Turn off copy-on-write (valid only on btrfs)", NULL},
     {"preallocation", OPTION_STR, "Preallocation mode (allowed values: off, falloc, full)", NULL},
@@ -17,10 +17,10 @@ static const struct option_def fixed_options[] = {
     {0},
 };
 
-const struct option_def *protocol_create_options(const char *protocol)
+const struct option_def *protocol_options_of(const char *protocol)
 {
     if (!strcmp(protocol, "file"))
-        return file_options;
+        return protocol_create_options;
     bool fixed = !strcmp(protocol, "host_device") || !strcmp(protocol, "host_cdrom") ||
                  !strcmp(protocol, "nbd");
     return fixed ? fixed_options : NULL;

@@ -4,7 +4,9 @@
 
 #include "formats/options.h"
 
+/* Of local files. */
+extern const struct option_def protocol_create_options[];
 /* The table of a protocol ("file", "nbd", ...); NULL where nothing can be created. */
-const struct option_def *protocol_create_options(const char *protocol);
+const struct option_def *protocol_options_of(const char *protocol);
 
 #endif

@@ -40,7 +40,7 @@ json_t *target_spec(const char *name, struct err *e)
         err_set(e, ENOENT, "Unknown protocol 'json'");
     else
         spec = image_spec_of_name(name, e);
-    if (!spec || protocol_create_options(target_protocol(spec)))
+    if (!spec || protocol_options_of(target_protocol(spec)))
         return spec;
     err_set(e, ENOTSUP, "Protocol driver '%s' does not support image creation",
             target_protocol(spec));
@@ -53,7 +53,7 @@ int target_options(const struct format *format, const json_t *spec, const struct
 {
     static const struct option_def none[] = {{0}};
     const struct option_def *tables[] = {format->create_options ? format->create_options : none,
-                                         protocol_create_options(target_protocol(spec)), NULL};
+                                         protocol_options_of(target_protocol(spec)), NULL};
     AUTO_FREE char *text = text_list_join(lists, e);
     AUTO(options_cleanup) struct options *o = text ? options_new(tables, e) : NULL;
     if (!o || options_parse(o, text, NULL, e))
@@ -141,7 +141,7 @@ int target_help(const char *format_name, const char *name, struct err *e)
         return -1;
     help_list_add(&list, format->create_options);
     if (name)
-        help_list_add(&list, protocol_create_options(target_protocol(spec)));
+        help_list_add(&list, protocol_options_of(target_protocol(spec)));
     if (name)
         printf("Supported options:\n");
     else

@@ -60,6 +60,14 @@ static int write_image(struct creation *c, const struct writer_params *p, struct
     return c->writer->ops->finish(c->writer, cursor, c->pages, e);
 }
 
+static int begin(const struct create_options *o, const struct file_options *fo, struct creation *c,
+                 struct err *e)
+{
+    const json_t *node = json_object_get(o->spec, "file");
+    return node ? output_begin_node(node, fo, &c->output, e)
+                : output_begin(o->path, fo, &c->output, e);
+}
+
 static int create(const struct create_options *o, struct creation *c, struct err *e)
 {
     const struct file_options fo = {.write = true, .create = FILE_CREATE_NEW};
@@ -72,8 +80,7 @@ static int create(const struct create_options *o, struct creation *c, struct err
         .secrets = o->secrets,
         .first = true,
     };
-    if (target_draw(p.random, &p.time, e) < 0 ||
-        output_begin_node(json_object_get(o->spec, "file"), &fo, &c->output, e) < 0)
+    if (target_draw(p.random, &p.time, e) < 0 || begin(o, &fo, c, e) < 0)
         return -1;
     p.file = output_file(c->output);
     p.output = c->output;

@@ -10,7 +10,7 @@
 
 struct create_options {
     const char *path;
-    const json_t *spec; /* what the path means: {"file": protocol node} */
+    const json_t *spec; /* what the path means: {"file": protocol node}; NULL: a plain path */
     const struct format *format;
     struct options *options;       /* parsed; size is taken from here */
     const char *backing_name;      /* to be stored, or NULL; not opened here */
