@@ -212,6 +212,10 @@ int target_begin(const struct convert_options *o, struct target *t, struct targe
 static int open_own(const struct convert_options *o, const struct target_plan *plan,
                     struct target *t, struct err *e)
 {
+    const json_t *file = json_object_get(o->target_spec, "file");
+    if (json_object_get(file, "file"))
+        return err_set(e, ENOTSUP, "%s: a target below another node is written by one rank alone",
+                       o->target);
     const struct file_options fo = target_file_options(o, FILE_EXISTING);
     if (json_object_get(target_node(o), "filename"))
         return file_open_path(plan->path, &fo, &t->own, e);
