@@ -35,7 +35,7 @@ void walk_close(struct walk *w);
 
 /* A unit_job's least_workers: more than there are processors, where other machines are waited for.
  */
-#define WALK_WAITING 16u
+#define WALK_WAITING 32u
 unsigned walk_least_workers(const struct walk *w);
 
 /* A unit_job's tick: ends the run when a signal asked for it. */

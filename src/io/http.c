@@ -31,6 +31,7 @@ static void http_free(struct http_file *f)
     http_requests_release(f);
     http_cache_release(&f->cache);
     pthread_mutex_destroy(&f->lock);
+    pthread_cond_destroy(&f->given);
     free(f->spec.url);
     free(f->spec.username);
     free(f->spec.proxy_username);
@@ -227,6 +228,7 @@ static struct http_file *http_new(const struct file_options *o, const char *driv
     pthread_once(&started, start_library);
     f->file = (struct file){.ops = ops_of(driver), .opt = *o, .alignment = 1, .remote = true};
     pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->given, NULL);
     http_cache_init(&f->cache);
     return f;
 }

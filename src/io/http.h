@@ -13,8 +13,8 @@
 
 #include "io/file_ops.h"
 
-#define HTTP_IDLE   64 /* connections that are kept open */
-#define HTTP_BLOCKS 32 /* of the cache */
+#define HTTP_CONNECTIONS 8  /* at a time: many servers refuse those who ask for more */
+#define HTTP_BLOCKS      32 /* of the cache */
 
 struct http_spec {
     char *url;
@@ -49,8 +49,9 @@ struct http_file {
     struct http_spec spec;
     uint64_t size;
     pthread_mutex_t lock;
-    CURL *idle[HTTP_IDLE];
-    unsigned n_idle;
+    pthread_cond_t given;
+    CURL *idle[HTTP_CONNECTIONS];
+    unsigned n_idle, in_use;
     struct http_cache cache;
 };
 

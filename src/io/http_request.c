@@ -143,14 +143,9 @@ static CURLcode set_options(CURL *h, const struct http_spec *s)
     return CURLE_OK;
 }
 
-static CURL *handle_take(struct http_file *f, struct err *e)
+static CURL *handle_new(const struct http_file *f, struct err *e)
 {
-    pthread_mutex_lock(&f->lock);
-    CURL *h = f->n_idle ? f->idle[--f->n_idle] : NULL;
-    pthread_mutex_unlock(&f->lock);
-    if (h)
-        return h;
-    h = curl_easy_init();
+    CURL *h = curl_easy_init();
     CURLcode rc = h ? set_options(h, &f->spec) : CURLE_OUT_OF_MEMORY;
     if (!rc)
         return h;
@@ -160,15 +155,29 @@ static CURL *handle_take(struct http_file *f, struct err *e)
     return NULL;
 }
 
+/* h NULL: none could be made */
 static void handle_give(struct http_file *f, CURL *h)
 {
     pthread_mutex_lock(&f->lock);
-    bool kept = f->n_idle < HTTP_IDLE;
-    if (kept)
+    if (h)
         f->idle[f->n_idle++] = h;
+    f->in_use--;
+    pthread_cond_signal(&f->given);
     pthread_mutex_unlock(&f->lock);
-    if (!kept)
-        curl_easy_cleanup(h);
+}
+
+/* Waits for its turn. */
+static CURL *handle_take(struct http_file *f, struct err *e)
+{
+    pthread_mutex_lock(&f->lock);
+    while (f->in_use == HTTP_CONNECTIONS)
+        pthread_cond_wait(&f->given, &f->lock);
+    f->in_use++;
+    CURL *h = f->n_idle ? f->idle[--f->n_idle] : NULL;
+    pthread_mutex_unlock(&f->lock);
+    if (!h && !(h = handle_new(f, e)))
+        handle_give(f, NULL);
+    return h;
 }
 
 void http_requests_release(struct http_file *f)
