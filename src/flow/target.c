@@ -197,7 +197,7 @@ static int begin_existing(const struct convert_options *o, struct target *t,
 /* ---- public -----------------------------------------------------------------------------------
  */
 
-int target_begin(const struct convert_options *o, struct target *t, struct target_plan *plan,
+static int begin(const struct convert_options *o, struct target *t, struct target_plan *plan,
                  struct err *e)
 {
     if (o->no_create)
@@ -206,6 +206,38 @@ int target_begin(const struct convert_options *o, struct target *t, struct targe
     if (look_at_backing(o, plan, e) < 0)
         return -1;
     return begin_fresh(o, t, plan, e) < 0 ? creation_failed(o, e) : 0;
+}
+
+/* Does each zero of the source have to be written over what is there? */
+static bool is_to_be_zeroed(const struct convert_options *o, const struct target *t)
+{
+    const struct writer *w = t->writer;
+    bool plain = !w || (w->in_place && !w->crypt && !w->ops->part);
+    return plain && o->sparse_size && !t->fresh_zero && t->data;
+}
+
+/* One request to a device or a server instead of one for each stretch of zeros. Where that fails,
+ * writing will tell. */
+static void zero_at_once(struct target *t, struct target_plan *plan, struct err *e)
+{
+    uint64_t from = t->writer ? t->writer->data_offset : t->shift;
+    bool done = false;
+    if (file_zero_fast(t->data, from, plan->size, &done, e) < 0 ||
+        (done && file_sync(t->data, e) < 0)) {
+        err_clear(e);
+        done = false;
+    }
+    t->fresh_zero = plan->zeroed = done;
+}
+
+int target_begin(const struct convert_options *o, struct target *t, struct target_plan *plan,
+                 struct err *e)
+{
+    if (begin(o, t, plan, e) < 0)
+        return -1;
+    if (is_to_be_zeroed(o, t))
+        zero_at_once(t, plan, e);
+    return 0;
 }
 
 /* The file that rank 0 writes too; what has no path is opened as rank 0 did. */
@@ -232,13 +264,17 @@ int target_join(const struct convert_options *o, const struct target_plan *plan,
     t->chunk_size = CHUNK_IN_PLACE;
     t->fresh_zero = o->target_is_zero;
     t->shift = plan->shift;
+    t->fresh_zero |= plan->zeroed;
     if (o->no_create)
         return 0;
     char size[32];
     snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
     if (options_set(o->options, "size", size, e) < 0)
         return -1;
-    return open_writer(o, plan, t, false, e) < 0 ? creation_failed(o, e) : 0;
+    if (open_writer(o, plan, t, false, e) < 0)
+        return creation_failed(o, e);
+    t->fresh_zero |= plan->zeroed;
+    return 0;
 }
 
 uint32_t target_packed_max(const struct target *t)

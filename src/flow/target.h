@@ -21,6 +21,7 @@ struct target_plan {
     uint64_t size;       /* guest bytes */
     uint64_t backed;     /* guest bytes that the target's backing image has; 0 = no backing */
     uint64_t shift;      /* place of guest byte 0 in an existing raw image */
+    bool zeroed;         /* what was there was made zeros */
     uint64_t time;       /* seconds since 1970 */
     uint8_t random[64];  /* for UUIDs and the like */
     char path[PATH_MAX]; /* the file to open */

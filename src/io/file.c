@@ -217,6 +217,14 @@ int file_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, st
     return done ? 0 : write_zeros(f, off, len, e);
 }
 
+int file_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e)
+{
+    *done = false;
+    if (check_write(f, off, len, e))
+        return -1;
+    return len && f->ops->zero_fast ? f->ops->zero_fast(f, off, len, done, e) : 0;
+}
+
 int file_truncate(struct file *f, uint64_t size, struct err *e)
 {
     if (check_write(f, size, 0, e))

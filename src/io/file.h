@@ -128,6 +128,9 @@ enum file_zero { FILE_ZERO_UNMAP, FILE_ZERO_KEEP };
  * the file can do neither. */
 int file_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, struct err *e);
 
+/* The same for a device or an export, if it is far cheaper than writing zeros: *done = was it. */
+int file_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e);
+
 /* Set the length. Growing reads as zeros. */
 int file_truncate(struct file *f, uint64_t size, struct err *e);
 

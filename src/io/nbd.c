@@ -72,6 +72,7 @@ static const struct file_ops export_ops = {
     .write_batch = export_write_batch,
     .span = export_span,
     .zero = export_zero,
+    .zero_fast = export_zero_fast,
     .truncate = export_truncate,
     .preallocate = export_preallocate,
     .sync = export_sync,
@@ -100,6 +101,7 @@ static int learn(struct export *f, struct nbd_handle *h, struct err *e)
     f->size = (uint64_t)size;
     f->extents = nbd_can_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
     f->zeroes = nbd_can_zero(h) > 0;
+    f->zeroes_fast = nbd_can_fast_zero(h) > 0;
     f->flushes = nbd_can_flush(h) > 0;
     f->fua = nbd_can_fua(h) > 0;
     f->most = nbd_can_multi_conn(h) > 0 ? EXPORT_CONNECTIONS : 1;

@@ -80,7 +80,7 @@ struct export
     struct nbd_spec spec;
     uint64_t size;
     uint32_t minimum, maximum; /* bytes of a request: a multiple of, at most */
-    bool extents, zeroes, flushes, fua, several;
+    bool extents, zeroes, zeroes_fast, flushes, fua, several;
     pthread_mutex_t lock;
     struct export_conn *conns[EXPORT_CONNECTIONS];
     unsigned n, most; /* connections: there are, there may be */
@@ -126,6 +126,7 @@ int export_write_batch(struct file *f, const struct file_io *io, size_t n, size_
                        struct err *e);
 int export_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, bool *done,
                 struct err *e);
+int export_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e);
 int export_sync(struct file *f, struct err *e);
 
 int export_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64_t *length,

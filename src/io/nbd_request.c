@@ -252,15 +252,13 @@ int export_write_batch(struct file *file, const struct file_io *io, size_t n, si
     return 0;
 }
 
-static int zero_blocks(struct export *f, uint64_t off, uint64_t len, enum file_zero how,
-                       struct err *e)
+static int zero_blocks(struct export *f, uint64_t off, uint64_t len, uint32_t flags, struct err *e)
 {
     size_t n = num_div_up(len, ZERO_MAX);
     AUTO_FREE struct command *commands = mem_new(n, sizeof *commands, e);
     if (!commands)
         return -1;
-    struct batch b = {.kind = ZERO, .commands = commands, .n = n};
-    b.flags = how == FILE_ZERO_KEEP ? LIBNBD_CMD_FLAG_NO_HOLE : 0;
+    struct batch b = {.kind = ZERO, .flags = flags, .commands = commands, .n = n};
     bool through = f->file.opt.cache.writethrough;
     b.flags |= through && f->fua ? LIBNBD_CMD_FLAG_FUA : 0;
     for (size_t i = 0; i < n; i++)
@@ -271,10 +269,10 @@ static int zero_blocks(struct export *f, uint64_t off, uint64_t len, enum file_z
     return through && !f->fua ? export_sync(&f->file, e) : 0;
 }
 
-int export_zero(struct file *file, uint64_t off, uint64_t len, enum file_zero how, bool *done,
-                struct err *e)
+/* Parts of blocks at both ends are written. *done stays false where the server cannot. */
+static int zero_range(struct export *f, uint64_t off, uint64_t len, uint32_t flags, bool *done,
+                      struct err *e)
 {
-    struct export *f = export_of(file);
     if (!num_inside(off, len, f->size))
         return file_fail(e, ENOSPC);
     AUTO_FREE uint8_t *zeros = mem_new(f->minimum, 1, e);
@@ -283,17 +281,29 @@ int export_zero(struct file *file, uint64_t off, uint64_t len, enum file_zero ho
     struct file_io head, inner, tail;
     split(f, &(struct file_io){zeros, len, off}, &head, &inner, &tail);
     head.buf = tail.buf = zeros;
-    if (!f->zeroes)
-        return 0;
     if ((head.len && write_part(f, &head, e)) || (tail.len && write_part(f, &tail, e)))
         return -1;
-    if (!inner.len || !zero_blocks(f, inner.off, inner.len, how, e))
+    if (!inner.len || !zero_blocks(f, inner.off, inner.len, flags, e))
         *done = true;
     else if (e->no != EOPNOTSUPP)
         return -1;
     else
         err_clear(e);
     return 0;
+}
+
+int export_zero(struct file *file, uint64_t off, uint64_t len, enum file_zero how, bool *done,
+                struct err *e)
+{
+    struct export *f = export_of(file);
+    uint32_t flags = how == FILE_ZERO_KEEP ? LIBNBD_CMD_FLAG_NO_HOLE : 0;
+    return f->zeroes ? zero_range(f, off, len, flags, done, e) : 0;
+}
+
+int export_zero_fast(struct file *file, uint64_t off, uint64_t len, bool *done, struct err *e)
+{
+    struct export *f = export_of(file);
+    return f->zeroes_fast ? zero_range(f, off, len, LIBNBD_CMD_FLAG_FAST_ZERO, done, e) : 0;
 }
 
 int export_sync(struct file *file, struct err *e)

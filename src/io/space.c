@@ -101,6 +101,19 @@ int space_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, b
     return r || !*done || !f->opt.cache.writethrough ? r : posix_sync(f, e);
 }
 
+/* Punching makes the kernel hand the whole of it to the device, or say that the device cannot. A
+ * regular file may have its space reserved on purpose. */
+int space_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e)
+{
+    struct posix *p = posix_of(f);
+    int no = 0;
+    if (!p->is_block || off % SECTOR || len % SECTOR)
+        return 0;
+    *done =
+        try_fallocate(p, &p->no_punch, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len, &no);
+    return no ? file_fail(e, no) : 0;
+}
+
 int space_truncate(struct file *f, uint64_t size, struct err *e)
 {
     struct posix *p = posix_of(f);
