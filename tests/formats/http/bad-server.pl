@@ -11,7 +11,8 @@ print $out $server->sockport;
 close $out;
 rename "$portfile.new", $portfile;
 $SIG{CHLD} = 'IGNORE';
-$SIG{PIPE} = 'DEFAULT';
+setpgrp; # those that serve a connection end with us
+$SIG{TERM} = sub { local $SIG{TERM} = "IGNORE"; kill TERM => -$$; exit };
 
 # bytes FROM, TO of the file
 sub bytes {
@@ -23,6 +24,7 @@ sub bytes {
 
 while (my $c = $server->accept) {
     next if fork;
+    $SIG{TERM} = "DEFAULT";
     $server->close;
     my $head = sub {
         my ($status, @lines) = @_;
