@@ -26,12 +26,23 @@ void check_fault(struct check *c, uint64_t *counter, const char *fmt, ...)
         ++*counter;
 }
 
+void check_verdict(struct check *c, bool mends, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    check_fault(c, mends ? &c->r->corruptions_fixed : &c->r->corruptions, "%s %s",
+                mends ? "Repairing" : "ERROR", text);
+}
+
 /* ---- references ------------------------------------------------------------------------------ */
 
 static void overflow_tell(struct check *c, uint64_t cluster)
 {
     bool speak = c->speak;
-    c->speak = true; /* told by the run whose window has the cluster */
+    c->speak = c->aloud; /* told by the run whose window has the cluster */
     check_fault(c, &c->r->corruptions, "ERROR: overflow cluster offset=0x%" PRIx64,
                 cluster << c->q->cluster_bits);
     check_fault(c, NULL,
@@ -40,11 +51,17 @@ static void overflow_tell(struct check *c, uint64_t cluster)
     c->speak = speak;
 }
 
+bool check_inside(const struct check *c, uint64_t host, uint64_t size)
+{
+    uint64_t end;
+    return num_add(host, size, &end) && end < c->tally.file_size + c->q->cluster_size;
+}
+
 void check_refer(struct check *c, uint64_t host, uint64_t size)
 {
     struct tally *t = &c->tally;
-    uint64_t end;
-    if (!num_add(host, size, &end) || end >= t->file_size + c->q->cluster_size) {
+    uint64_t end = host + size;
+    if (!check_inside(c, host, size)) {
         check_fault(c, &c->r->corruptions,
                     "ERROR: counting reference for region exceeding the end of the file by one "
                     "cluster or more: offset 0x%" PRIx64 " size 0x%" PRIx64,
@@ -58,8 +75,7 @@ void check_refer(struct check *c, uint64_t host, uint64_t size)
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
 
-/* What makes a check impossible is told in a line; the error is the errno's text. */
-static int refuse(int no, struct err *e)
+int check_refuse(int no, struct err *e)
 {
     char text[128];
     return err_set(e, no, "%s", strerror_r(no, text, sizeof text));
@@ -68,19 +84,22 @@ static int refuse(int no, struct err *e)
 static int snapshots_read(struct check *c, struct err *e)
 {
     const struct qcow2_header *h = &c->q->head.header;
-    if (h->n_snapshots > QCOW2_MAX_SNAPSHOTS) {
+    bool mends = c->fix & CHECK_FIX_ERRORS;
+    if (!mends && h->n_snapshots > QCOW2_MAX_SNAPSHOTS) {
         check_fault(c, NULL, "ERROR snapshot table too large");
         check_fault(c, NULL,
                     "You can force-remove all %" PRIu32
                     " overhanging snapshots with qemu-img check -r all",
                     h->n_snapshots - QCOW2_MAX_SNAPSHOTS);
-        return refuse(EFBIG, e);
+        return check_refuse(EFBIG, e);
     }
     if (h->snapshots_offset % c->q->cluster_size || h->snapshots_offset > INT64_MAX / 2) {
         check_fault(c, NULL, "ERROR snapshot table offset invalid");
-        return refuse(EINVAL, e);
+        return check_refuse(EINVAL, e);
     }
     qcow2_snapshots_free(c->q);
+    if (mends)
+        return repair_snapshots_read(c, e);
     if (!qcow2_snapshots_load(c->q, true, e))
         return 0;
     if (e->no == ENOMEM)
@@ -88,15 +107,17 @@ static int snapshots_read(struct check *c, struct err *e)
     check_fault(c, NULL, "ERROR failed to read the snapshot table: %s", e->text);
     if (e->hint[0]) /* a line has no newline */
         check_fault(c, NULL, "%.*s", (int)strcspn(e->hint, "\n"), e->hint);
-    return refuse(EFBIG, e);
+    return check_refuse(EFBIG, e);
 }
 
 static void snapshots_judge(struct check *c)
 {
+    bool mends = c->fix & CHECK_FIX_ERRORS;
     for (uint32_t i = 0; i < c->q->n_snapshots; i++)
         if (c->q->head.header.version >= 3 && c->q->snapshots[i].extra_size < SNAPSHOT_EXTRA_V3)
-            check_fault(c, &c->r->corruptions,
-                        "ERROR snapshot table entry %" PRIu32 " is incomplete", i);
+            check_fault(c, mends ? &c->snapshots_mended : &c->r->corruptions,
+                        "%s snapshot table entry %" PRIu32 " is incomplete",
+                        mends ? "Repairing" : "ERROR", i);
 }
 
 static bool snapshot_followable(struct check *c, const struct qcow2_snapshot *s)
@@ -173,11 +194,20 @@ static void block_count(struct check *c, uint64_t index, uint64_t host)
     check_refer(c, host, c->q->cluster_size);
     if (!tally_has(&c->tally, cluster) || tally_references(&c->tally, cluster) == 1)
         return;
+    c->rebuild = true;
     bool speak = c->speak;
-    c->speak = true; /* told by the run whose window has the block */
+    c->speak = c->aloud; /* told by the run whose window has the block */
     check_fault(c, &c->r->corruptions, "ERROR refcount block %" PRIu64 " refcount=%" PRIu64, index,
                 tally_references(&c->tally, cluster));
     c->speak = speak;
+}
+
+/* A block behind the end of the file is missing: a repair makes them all anew. */
+static void block_outside(struct check *c, uint64_t index)
+{
+    bool mends = c->fix & CHECK_FIX_ERRORS;
+    c->rebuild |= mends;
+    check_verdict(c, mends, "refcount block %" PRIu64 " is outside image", index);
 }
 
 static void blocks_count(struct check *c)
@@ -185,17 +215,18 @@ static void blocks_count(struct check *c)
     const struct tally *t = &c->tally;
     for (uint64_t i = 0; i < t->n_table; i++) {
         uint64_t host = num_down(t->table[i], 512);
+        bool unaligned = host % c->q->cluster_size;
+        c->rebuild |= (t->table[i] & 511) || unaligned;
         if (t->table[i] & 511)
             check_fault(c, &c->r->corruptions,
                         "ERROR refcount table entry %" PRIu64 " has reserved bits set", i);
-        else if (host % c->q->cluster_size)
+        else if (unaligned)
             check_fault(c, &c->r->corruptions,
                         "ERROR refcount block %" PRIu64
                         " is not cluster aligned; refcount table entry corrupted",
                         i);
         else if (host >> c->q->cluster_bits >= t->file_clusters)
-            check_fault(c, &c->r->corruptions, "ERROR refcount block %" PRIu64 " is outside image",
-                        i);
+            block_outside(c, i);
         else if (host)
             block_count(c, i, host);
     }
@@ -203,32 +234,47 @@ static void blocks_count(struct check *c)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
+static int low_tell(struct check *c, uint64_t cluster, uint64_t refcount, uint64_t references,
+                    struct err *e)
+{
+    bool mends = c->mend & CHECK_FIX_ERRORS;
+    check_verdict(c, mends, "cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, cluster,
+                  refcount, references);
+    c->too_low += !mends;
+    c->rebuild |= !refcount; /* the cluster may have been given to somebody else since */
+    return mends ? repair_set(c, cluster, references, e) : 0;
+}
+
+static void leak_tell(struct check *c, uint64_t cluster, uint64_t refcount, uint64_t references)
+{
+    bool mends = c->mend & CHECK_FIX_LEAKS;
+    check_fault(c, mends ? &c->r->leaks_fixed : &c->r->leaks,
+                "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
+                mends ? "Repairing" : "Leaked", cluster, refcount, references);
+}
+
 static int cluster_compare(struct check *c, uint64_t cluster, uint64_t references, struct err *e)
 {
     uint64_t refcount;
     if (tally_stored(&c->tally, cluster, &refcount, e) < 0)
         return -1;
     if (refcount < references)
-        check_fault(c, &c->r->corruptions,
-                    "ERROR cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, cluster,
-                    refcount, references);
-    else if (refcount > references)
-        check_fault(c, &c->r->leaks,
-                    "Leaked cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, cluster,
-                    refcount, references);
+        return low_tell(c, cluster, refcount, references, e);
+    if (refcount > references)
+        leak_tell(c, cluster, refcount, references);
     return 0;
 }
 
 /* The refcounts of a block cannot be read: a line for each of its clusters in [begin, end). */
 static void unreadable_tell(struct check *c, uint64_t begin, uint64_t end)
 {
+    c->rebuild = true;
     for (uint64_t k = begin; k < end; k++)
         check_fault(c, &c->r->check_errors,
                     "Can't get refcount for cluster %" PRIu64 ": Input/output error", k);
 }
 
-/* References against refcounts for the window. */
-static int window_compare(struct check *c, uint64_t *highest, struct err *e)
+int check_compare(struct check *c, struct err *e)
 {
     const struct tally *t = &c->tally;
     uint64_t end = num_min(t->base + t->n, num_max(t->end, t->file_clusters)), stop, host;
@@ -243,7 +289,7 @@ static int window_compare(struct check *c, uint64_t *highest, struct err *e)
         for (; k < stop; k++) {
             uint64_t references = tally_references(t, k), refcount = tally_refcount(t, k);
             if (references | refcount)
-                *highest = k;
+                c->highest = k;
             if ((references != refcount || refcount == UINT32_MAX) &&
                 cluster_compare(c, k, references, e))
                 return -1;
@@ -264,23 +310,28 @@ static int count_all(struct check *c, struct err *e)
         return -1;
     if (x->crypto_offset)
         check_refer(c, x->crypto_offset, num_min(x->crypto_length, INT64_MAX));
-    if (h->reftable_clusters)
+    if (h->reftable_clusters && !c->bare)
         check_refer(c, h->reftable_offset, (uint64_t)h->reftable_clusters * c->q->cluster_size);
     if (bitmaps_count(c, e))
         return -1;
-    blocks_count(c);
+    if (!c->bare)
+        blocks_count(c);
     return 0;
 }
 
-static int check_windows(struct check *c, uint64_t *highest, struct err *e)
+int check_windows(struct check *c, bool aloud, int (*visit)(struct check *c, struct err *e),
+                  struct err *e)
 {
     struct tally *t = &c->tally;
     for (uint64_t base = 0; base == 0 || base < t->end; base += t->n) {
-        c->speak = base == 0;
-        if (tally_window(t, base, e) || count_all(c, e))
+        bool known = c->counted && t->base == base;
+        c->aloud = aloud;
+        c->counted = true;
+        c->speak = aloud && base == 0;
+        if (!known && (tally_window(t, base, e) || count_all(c, e)))
             return -1;
         c->speak = true;
-        if (window_compare(c, highest, e))
+        if (visit(c, e))
             return -1;
     }
     return 0;
@@ -288,29 +339,27 @@ static int check_windows(struct check *c, uint64_t *highest, struct err *e)
 
 static int check_run(struct check *c, struct err *e)
 {
-    uint64_t highest = 0;
     c->speak = true;
     c->r->total_clusters = num_div_up(c->q->head.header.size, c->q->cluster_size);
     if (snapshots_read(c, e))
         return -1;
     snapshots_judge(c);
-    if (check_windows(c, &highest, e))
+    if (check_windows(c, true, check_compare, e) || (c->fix && repair_run(c, e)) ||
+        (!c->fix && c->wrong_flags && check_walk_flags(c, e)))
         return -1;
-    if (c->wrong_flags && check_walk_flags(c, e))
-        return -1;
-    c->r->image_end_offset = (highest + 1) * c->q->cluster_size;
+    c->r->image_end_offset = (c->highest + 1) * c->q->cluster_size;
     return 0;
 }
 
 int qcow2_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
                 struct check_result *out, struct err *e)
 {
-    struct check c = {.q = qcow2_of(img), .sink = sink, .r = out};
-    if (fix != CHECK_FIX_NONE)
-        return err_set(e, ENOTSUP, "Repairing qcow2 images is not supported yet");
+    struct check c = {.q = qcow2_of(img), .fix = fix, .sink = sink, .r = out};
     if (tally_init(&c.tally, c.q, sink->memory ? sink->memory : MEMORY_DEFAULT, e))
         return -1;
     int r = check_run(&c, e);
     tally_release(&c.tally);
+    free(c.touched);
+    free(c.guarded);
     return r;
 }

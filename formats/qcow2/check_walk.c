@@ -15,19 +15,27 @@ struct walk {
     struct check *c;
     const struct qcow2 *q;
     bool active; /* the tables of the active state: they count for the statistics */
-    bool flags;  /* do not count: tell wrong flags */
+    bool flags;  /* do not count: tell wrong flags, mend them */
+    uint64_t l1_offset, n_l1;
     uint64_t *l1;
-    uint64_t n_l1;
-    uint8_t *tables; /* a batch of L2 tables */
-    uint64_t batch;  /* tables that fit */
+    uint64_t l1_from, l1_to; /* entries that are to be written */
+    uint8_t *tables;         /* a batch of L2 tables */
+    uint64_t batch;          /* tables that fit */
     struct file_io *io;
+    size_t n_io;
+
+    uint64_t host;     /* of the table that is looked at */
+    uint8_t *table;    /* its bytes */
+    bool may_write;    /* flags: it is a table and nothing else */
+    uint32_t from, to; /* bytes of it that are to be written */
     uint64_t next; /* where the next cluster of this L2 table would stand, were it contiguous; 0 =
                     * there was none */
 };
 
 /* One L2 entry. */
 struct item {
-    uint64_t index; /* in its table */
+    uint8_t *at;    /* in the table */
+    uint64_t index; /* ... counted in entries */
     uint64_t raw;
     uint32_t stored, zero; /* subclusters (extended L2) */
 };
@@ -79,8 +87,30 @@ static void packed_count(struct walk *w, const struct item *t)
     check_refer(c, host, len);
 }
 
+/* An entry that needs no place gives up one that cannot be right. *gone: it has none any more. */
+static int place_drop(struct walk *w, const struct item *t, uint64_t host, bool *gone,
+                      struct err *e)
+{
+    struct check *c = w->c;
+    uint64_t at = w->host + (uint64_t)(t->at - w->table);
+    bool mends = c->speak && (c->fix & CHECK_FIX_ERRORS) && w->host % w->q->cluster_size == 0;
+    int r = mends ? repair_guard(c, at, 8, 0, e) : 0;
+    if (r < 0)
+        return -1;
+    *gone = mends && r;
+    check_verdict(c, *gone,
+                  "offset=%" PRIx64
+                  ": Preallocated cluster is not properly aligned; L2 entry corrupted.",
+                  host);
+    if (!*gone)
+        return 0;
+    be64_store(t->at, w->q->extended ? 0 : QCOW2_ZERO);
+    return repair_writes(c, e) || file_write(w->q->file, t->at, 8, at, e) ? -1 : 0;
+}
+
 /* What is wrong with an entry that has a place. */
-static void place_faults(struct walk *w, const struct item *t, uint64_t host)
+static int place_faults(struct walk *w, const struct item *t, uint64_t host, bool *gone,
+                        struct err *e)
 {
     struct check *c = w->c;
     bool zero = w->q->extended ? !t->stored : t->raw & QCOW2_ZERO;
@@ -89,11 +119,14 @@ static void place_faults(struct walk *w, const struct item *t, uint64_t host)
                     "ERROR offset=%" PRIx64
                     ": Allocated cluster has corrupted subcluster allocation bitmap",
                     host);
+    if (host % w->q->cluster_size && zero)
+        return place_drop(w, t, host, gone, e);
     if (host % w->q->cluster_size)
         check_fault(c, &c->r->corruptions,
                     "ERROR offset=%" PRIx64
-                    ": %s cluster is not properly aligned; L2 entry corrupted.",
-                    host, zero ? "Preallocated" : "Data");
+                    ": Data cluster is not properly aligned; L2 entry corrupted.",
+                    host);
+    return 0;
 }
 
 /* Does the flag say what the refcount says? In a data file all clusters are referred to once. 1 if
@@ -137,13 +170,14 @@ static bool item_placed(const struct walk *w, const struct item *t)
            (w->q->extended ? t->stored : !(t->raw & QCOW2_ZERO));
 }
 
-static void item_count(struct walk *w, const struct item *t)
+static int item_count(struct walk *w, const struct item *t, struct err *e)
 {
     struct check *c = w->c;
     const struct qcow2 *q = w->q;
+    bool gone = false;
     if (t->raw & QCOW2_COMPRESSED) {
         packed_count(w, t);
-        return;
+        return 0;
     }
     uint64_t host = t->raw & QCOW2_PLACE_MASK;
     if (t->raw & L2_RESERVED)
@@ -153,32 +187,57 @@ static void item_count(struct walk *w, const struct item *t)
         if (t->stored)
             check_fault(c, &c->r->corruptions,
                         "ERROR: Unallocated cluster has non-zero subcluster allocation map");
-        return;
+        return 0;
     }
-    if ((t->stored & t->zero) || host % q->cluster_size)
-        place_faults(w, t, host);
+    if (((t->stored & t->zero) || host % q->cluster_size) && place_faults(w, t, host, &gone, e))
+        return -1;
+    if (gone)
+        return 0;
     stats_take(w, host, false);
     if (!q->has_data_file)
         check_refer(c, host, q->cluster_size);
     if (w->active)
         flag_count(w, t->raw, host, q->has_data_file);
+    return 0;
 }
 
 /* ---- flags ----------------------------------------------------------------------------------- */
+
+/* A repair looks at what points into the window; at what points beyond all, with the first one. */
+static bool flag_here(const struct check *c, uint64_t cluster)
+{
+    const struct tally *t = &c->tally;
+    if (!c->fix)
+        return true;
+    return cluster < t->end ? tally_has(t, cluster) : t->base == 0;
+}
+
+static uint64_t flagged(uint64_t raw, uint64_t refcount)
+{
+    return refcount == 1 ? raw | QCOW2_COPIED : raw & ~QCOW2_COPIED;
+}
 
 static int item_flag(struct walk *w, const struct item *t, struct err *e)
 {
     struct check *c = w->c;
     uint64_t host = t->raw & QCOW2_PLACE_MASK, refcount;
+    uint64_t cluster = w->q->has_data_file ? UINT64_MAX : host >> w->q->cluster_bits;
     bool is_wrong;
-    if ((t->raw & QCOW2_COMPRESSED) || !item_placed(w, t))
+    if ((t->raw & QCOW2_COMPRESSED) || !item_placed(w, t) || !flag_here(c, cluster))
         return 0;
     if (flag_wrong(w, t->raw, host, &refcount, &is_wrong, e) < 0)
         return -1;
-    if (is_wrong)
-        check_fault(c, &c->r->corruptions,
-                    "ERROR OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64,
-                    t->raw, refcount);
+    if (!is_wrong)
+        return 0;
+    check_verdict(c, w->may_write,
+                  "OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64, t->raw,
+                  refcount);
+    if (!w->may_write)
+        return 0;
+    uint32_t at = (uint32_t)(t->at - w->table);
+    be64_store(t->at, flagged(t->raw, refcount));
+    w->from = w->to ? w->from : at;
+    w->to = at + 8;
     return 0;
 }
 
@@ -187,27 +246,37 @@ static int l1_flag(struct walk *w, uint64_t index, uint64_t raw, struct err *e)
 {
     struct check *c = w->c;
     uint64_t cluster = (raw & QCOW2_PLACE_MASK) >> w->q->cluster_bits, refcount;
+    if (!flag_here(c, cluster))
+        return 0;
     int r = tally_stored(&c->tally, cluster, &refcount, e);
-    if (r)
+    if (r || flagged(raw, refcount) == raw)
         return r;
-    if ((refcount == 1) != !!(raw & QCOW2_COPIED))
-        check_fault(c, &c->r->corruptions,
-                    "ERROR OFLAG_COPIED L2 cluster: l1_index=%" PRIu64 " l1_entry=%" PRIx64
-                    " refcount=%" PRIu64,
-                    index, raw, refcount);
+    int mends = c->mends_flags ? repair_guard(c, w->l1_offset + index * 8, 8, 1, e) : 0;
+    if (mends < 0)
+        return -1;
+    check_verdict(c, mends,
+                  "OFLAG_COPIED L2 cluster: l1_index=%" PRIu64 " l1_entry=%" PRIx64
+                  " refcount=%" PRIu64,
+                  index, raw, refcount);
+    if (!mends)
+        return 0;
+    w->l1[index] = flagged(raw, refcount);
+    w->l1_from = w->l1_to ? w->l1_from : index;
+    w->l1_to = index + 1;
     return 0;
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-static int table_visit(struct walk *w, const uint8_t *table, struct err *e)
+static int table_visit(struct walk *w, struct err *e)
 {
     const struct qcow2 *q = w->q;
     unsigned size = q->extended ? 16 : 8;
     w->next = 0;
+    w->from = w->to = 0;
     for (uint64_t i = 0; i < q->l2_entries; i++) {
-        const uint8_t *p = table + i * size;
-        struct item t = {.index = i, .raw = be64_load(p)};
+        uint8_t *p = w->table + i * size;
+        struct item t = {.at = p, .index = i, .raw = be64_load(p)};
         if (q->extended) {
             uint64_t bits = be64_load(p + 8);
             t.stored = (uint32_t)bits;
@@ -215,38 +284,53 @@ static int table_visit(struct walk *w, const uint8_t *table, struct err *e)
         }
         if (!t.raw && !t.stored)
             continue;
-        if (!w->flags)
-            item_count(w, &t);
-        else if (item_flag(w, &t, e))
+        if (w->flags ? item_flag(w, &t, e) : item_count(w, &t, e))
             return -1;
     }
     return 0;
 }
 
-/* One L1 entry that is not 0, with its table in memory. */
-static int entry_visit(struct walk *w, uint64_t index, const uint8_t *table, struct err *e)
+static int flags_visit(struct walk *w, uint64_t index, struct err *e)
 {
     struct check *c = w->c;
-    uint64_t raw = w->l1[index], host = raw & QCOW2_PLACE_MASK;
-    if (w->flags) {
-        if (!host)
-            return 0;
-        int r = l1_flag(w, index, raw, e);
-        if (r)
-            return r < 0 ? -1 : 0;
-        return table_visit(w, table, e);
-    }
+    if (!w->host)
+        return 0;
+    int r = l1_flag(w, index, w->l1[index], e);
+    if (r)
+        return r < 0 ? -1 : 0;
+    bool aligned = w->host % w->q->cluster_size == 0;
+    int may = c->mends_flags && aligned ? repair_guard(c, w->host, w->q->cluster_size, 0, e) : 0;
+    if (may < 0)
+        return -1;
+    w->may_write = may;
+    if (table_visit(w, e))
+        return -1;
+    if (w->to)
+        w->io[w->n_io++] = (struct file_io){
+            .buf = w->table + w->from, .len = w->to - w->from, .off = w->host + w->from};
+    return 0;
+}
+
+/* One L1 entry that is not 0, with its table in memory. */
+static int entry_visit(struct walk *w, uint64_t index, uint8_t *table, struct err *e)
+{
+    struct check *c = w->c;
+    uint64_t raw = w->l1[index];
+    w->host = raw & QCOW2_PLACE_MASK;
+    w->table = table;
+    if (w->flags)
+        return flags_visit(w, index, e);
     if (raw & L1_RESERVED)
         check_fault(c, &c->r->corruptions, "ERROR found L1 entry with reserved bits set: %" PRIx64,
                     raw);
-    check_refer(c, host, w->q->cluster_size);
-    if (host % w->q->cluster_size)
+    check_refer(c, w->host, w->q->cluster_size);
+    if (w->host % w->q->cluster_size)
         check_fault(c, &c->r->corruptions,
                     "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted",
-                    host);
-    if (w->active && host)
-        flag_count(w, raw, host, false);
-    return table_visit(w, table, e);
+                    w->host);
+    if (w->active && w->host)
+        flag_count(w, raw, w->host, false);
+    return table_visit(w, e);
 }
 
 /* Tables that reach beyond the end of the file are zero there. */
@@ -264,6 +348,21 @@ static int batch_read(struct walk *w, const uint64_t *host, uint64_t n, struct e
     return file_read_batch(w->q->file, w->io, whole, NULL, e);
 }
 
+static int batch_visit(struct walk *w, const uint64_t *index, const uint64_t *host, uint64_t n,
+                       struct err *e)
+{
+    if (batch_read(w, host, n, e))
+        return err_prefix(e, "Could not read L2 tables: ");
+    w->n_io = 0;
+    for (uint64_t i = 0; i < n; i++)
+        if (entry_visit(w, index[i], w->tables + i * w->q->cluster_size, e))
+            return -1;
+    if (w->n_io &&
+        (repair_writes(w->c, e) || file_write_batch(w->q->file, w->io, w->n_io, NULL, e)))
+        return err_prefix(e, "Could not write L2 tables: ");
+    return 0;
+}
+
 static int walk_run(struct walk *w, struct err *e)
 {
     AUTO_FREE uint64_t *index = mem_new(w->batch, 2 * sizeof *index, e);
@@ -278,11 +377,8 @@ static int walk_run(struct walk *w, struct err *e)
         }
         if (n < w->batch && i + 1 < w->n_l1)
             continue;
-        if (batch_read(w, host, n, e))
-            return err_prefix(e, "Could not read L2 tables: ");
-        for (uint64_t k = 0; k < n; k++)
-            if (entry_visit(w, index[k], w->tables + k * w->q->cluster_size, e))
-                return -1;
+        if (batch_visit(w, index, host, n, e))
+            return -1;
         n = 0;
     }
     return 0;
@@ -298,6 +394,7 @@ static void walk_release(struct walk *w)
 static int walk_tables(struct walk *w, uint64_t l1_offset, uint64_t l1_entries, struct err *e)
 {
     w->q = w->c->q;
+    w->l1_offset = l1_offset;
     w->n_l1 = l1_entries;
     if (!l1_entries)
         return 0;
@@ -320,11 +417,26 @@ int check_walk_count(struct check *c, uint64_t l1_offset, uint64_t l1_entries, b
     return r;
 }
 
+static int l1_write(struct walk *w, struct err *e)
+{
+    uint64_t n = w->l1_to - w->l1_from;
+    AUTO_FREE uint8_t *buf = mem_new(n, 8, e);
+    if (!buf || repair_writes(w->c, e))
+        return -1;
+    for (uint64_t i = 0; i < n; i++)
+        be64_store(buf + 8 * i, w->l1[w->l1_from + i]);
+    if (file_write(w->q->file, buf, n * 8, w->l1_offset + w->l1_from * 8, e))
+        return err_prefix(e, "Could not write L1 table: ");
+    return 0;
+}
+
 int check_walk_flags(struct check *c, struct err *e)
 {
     const struct qcow2_header *h = &c->q->head.header;
     struct walk w = {.c = c, .active = true, .flags = true};
     int r = walk_tables(&w, h->l1_offset, h->l1_entries, e);
+    if (!r && w.l1_to)
+        r = l1_write(&w, e);
     walk_release(&w);
     return r;
 }

@@ -268,11 +268,7 @@ static int qcow2_edit_begin(struct image *img, struct err *e)
     struct qcow2 *q = qcow2_of(img);
     struct qcow2_header *h = &q->head.header;
     uint64_t known = QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_RAW;
-    if (h->incompatible & QCOW2_INCOMPAT_DIRTY)
-        return err_set(e, EACCES,
-                       "The image was not closed properly: its refcounts must be repaired first "
-                       "(check -r all)");
-    if (qcow2_change_open(q, q->budget, &q->change, e))
+    if (qcow2_repair_dirty(img, e) || qcow2_change_open(q, q->budget, &q->change, e))
         return -1;
     if (!(h->autoclear & ~known))
         return 0;

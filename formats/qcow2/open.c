@@ -93,6 +93,8 @@ static int qcow2_open_steps(struct image *img, struct err *e)
     if (image_fill(img, e) || qcow2_crypto_open(img, e) || metadata_load(img, e) ||
         qcow2_data_file_open(img, e))
         return -1;
+    if (img->flags.write && !img->flags.check && qcow2_repair_dirty(img, e))
+        return -1;
     return map_prepare(img, e);
 }
 

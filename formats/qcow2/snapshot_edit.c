@@ -135,8 +135,6 @@ static int may_change(const struct qcow2 *q, struct err *e)
 {
     if (q->has_data_file)
         return err_set(e, ENOTSUP, "%s", strerror(ENOTSUP));
-    if (q->head.header.incompatible & QCOW2_INCOMPAT_DIRTY)
-        return err_set(e, EACCES, "The image was not closed properly: run check -r all first");
     return 0;
 }
 

@@ -141,9 +141,20 @@ int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */
 
 /* `lenient`: what lies beyond the end of the file is zero (for a check). */
 int qcow2_snapshots_load(struct qcow2 *q, bool lenient, struct err *e);
+/* The same, lenient, of a table that is not as it must be: what is too much is left out and told,
+ * `faults` at a time. */
+struct qcow2_snapshots_mend {
+    void (*discard)(void *ctx, uint32_t faults, const char *text);
+    void *ctx;
+};
+int qcow2_snapshots_mend(struct qcow2 *q, const struct qcow2_snapshots_mend *m, struct err *e);
 void qcow2_snapshots_free(struct qcow2 *q);
 /* A new entry as it goes into the table; free() it. */
 int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *len, struct err *e);
+/* The entry as it stands, with all extra data that this version demands; `out` has room for
+ * raw_size and QCOW2_SNAPSHOT_GROWS bytes. How many it takes. */
+#define QCOW2_SNAPSHOT_GROWS 24u
+size_t qcow2_snapshot_upgrade(const struct qcow2 *q, const struct qcow2_snapshot *s, uint8_t *out);
 int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e);
 
 int qcow2_bitmaps_load(struct qcow2 *q, struct err *e);
@@ -164,5 +175,10 @@ void qcow2_status(struct image *img, struct format_status *out); /* status.c */
 
 int qcow2_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
                 struct check_result *out, struct err *e);
+
+/* repair.c: an image that was not closed properly gets its refcounts repaired, as by check -r all;
+ * a clean one nothing. What is done goes to img->flags.repairs. Before the image is changed, and
+ * not between begin and end. */
+int qcow2_repair_dirty(struct image *img, struct err *e);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/qcow2/count.h"
 
 #define WINDOW_MIN 4096u /* clusters, however little memory there is */
 
@@ -15,25 +16,6 @@ bool tally_block(const struct tally *t, uint64_t index, uint64_t *host, bool *ba
         return false;
     *bad = *host % t->q->cluster_size || *host > INT64_MAX;
     return !*bad;
-}
-
-/* Refcount i of a block ("Refcount block entry"): below a byte the first is in the low bits. */
-static uint64_t refcount_load(const uint8_t *block, uint64_t i, unsigned order)
-{
-    switch (order) {
-    case 3:
-        return block[i];
-    case 4:
-        return be16_load(block + i * 2);
-    case 5:
-        return be32_load(block + i * 4);
-    case 6:
-        return be64_load(block + i * 8);
-    default: {
-        uint64_t bit = i << order;
-        return block[bit / 8] >> (bit % 8) & ((1u << (1u << order)) - 1);
-    }
-    }
 }
 
 /* The refcounts of block `index` that are in the window. */
@@ -51,7 +33,7 @@ static int block_load(struct tally *t, uint64_t index, uint8_t *buf, struct err 
     uint64_t most = t->width == 4 ? UINT32_MAX : UINT64_MAX;
     for (uint64_t c = begin; c < end; c++)
         tally_store(t, tally_cell(t, c) + t->width,
-                    num_min(refcount_load(buf, c - first, order), most));
+                    num_min(qcow2_count_load(order, buf, c - first), most));
     return 0;
 }
 
@@ -84,7 +66,7 @@ static int stored_far(struct tally *t, uint64_t host, uint64_t in, uint64_t *ref
     uint64_t begin = num_max(hold.offset, host);
     skip -= ((begin - host) * 8) >> order;
     if (at - hold.offset < hold.valid)
-        *refcount = refcount_load(hold.data + (begin - hold.offset), skip, order);
+        *refcount = qcow2_count_load(order, hold.data + (begin - hold.offset), skip);
     slices_put(t->slices, &hold);
     return 0;
 }
@@ -123,23 +105,39 @@ static int cells_new(struct tally *t, uint64_t memory, struct err *e)
     return t->cells ? 0 : -1;
 }
 
+/* The table, and what depends on the file's length. */
+static int reftable_load(struct tally *t, struct err *e)
+{
+    const struct qcow2_header *h = &t->q->head.header;
+    t->file_size = file_size(t->q->file);
+    t->file_clusters = num_div_up(t->file_size, t->q->cluster_size);
+    t->n_table = (uint64_t)h->reftable_clusters * (t->q->cluster_size / 8);
+    return qcow2_words_padded(t->q, h->reftable_offset, t->n_table, &t->table, e) ||
+                   slices_new(t->q->file, 0, t->q->cluster_size, &t->slices, e)
+               ? -1
+               : 0;
+}
+
 int tally_init(struct tally *t, const struct qcow2 *q, uint64_t memory, struct err *e)
 {
-    const struct qcow2_header *h = &q->head.header;
-    unsigned order = h->refcount_order;
-    *t = (struct tally){.q = q, .file_size = file_size(q->file)};
-    t->file_clusters = num_div_up(t->file_size, q->cluster_size);
-    t->n_table = (uint64_t)h->reftable_clusters * (q->cluster_size / 8);
+    unsigned order = q->head.header.refcount_order;
+    *t = (struct tally){.q = q};
     t->block_bits = q->cluster_bits + 3 - order;
     t->max = order >= 5 ? UINT32_MAX : (UINT64_C(1) << (1u << order)) - 1;
     t->width = order <= 3 ? 1 : order == 4 ? 2 : 4;
-    if (qcow2_words_padded(q, h->reftable_offset, t->n_table, &t->table, e) ||
-        slices_new(q->file, 0, q->cluster_size, &t->slices, e) || cells_new(t, memory, e)) {
+    if (reftable_load(t, e) || cells_new(t, memory, e)) {
         tally_release(t);
         return -1;
     }
     t->end = blocks_end(t);
     return 0;
+}
+
+int tally_switched(struct tally *t, struct err *e)
+{
+    free(MEM_TAKE(t->table));
+    slices_free(MEM_TAKE(t->slices));
+    return reftable_load(t, e);
 }
 
 void tally_release(struct tally *t)

@@ -29,6 +29,8 @@ struct tally {
 
 int tally_init(struct tally *t, const struct qcow2 *q, uint64_t memory, struct err *e);
 void tally_release(struct tally *t);
+/* The header has got another refcount table: go by it. The cells stay. */
+int tally_switched(struct tally *t, struct err *e);
 
 /* Move the window: references are 0, refcounts as stored. */
 int tally_window(struct tally *t, uint64_t base, struct err *e);

@@ -31,6 +31,14 @@ json_t *open_spec(const struct image_args *a, const char *name, struct err *e)
     return spec;
 }
 
+static void repairs_tell(void *ctx, const char *text)
+{
+    (void)ctx;
+    message_line(text);
+}
+
+const struct check_sink open_repairs = {.line = repairs_tell};
+
 int open_image(const struct image_args *a, const char *name, struct image_flags flags,
                struct image **out, struct err *e)
 {
@@ -39,6 +47,7 @@ int open_image(const struct image_args *a, const char *name, struct image_flags 
         return -1;
     flags.force_share = a->force_share;
     flags.driver = a->format;
+    flags.repairs = &open_repairs;
     if (image_open(spec, name, &flags, out, e))
         return -1;
     if (flags.write && (*out)->probed && strcmp((*out)->format->name, "raw") == 0)

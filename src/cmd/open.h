@@ -26,6 +26,9 @@ static inline void json_cleanup(json_t **v)
  * reference; NULL with the error set. */
 json_t *open_spec(const struct image_args *a, const char *name, struct err *e);
 
+/* For image_flags.repairs: to stderr. */
+extern const struct check_sink open_repairs;
+
 /* Open the image that `name` stands for. What `flags` says of -f and -U is taken from `a`. */
 int open_image(const struct image_args *a, const char *name, struct image_flags flags,
                struct image **out, struct err *e);

@@ -20,6 +20,7 @@
 
 struct format;
 struct secrets; /* --object secret,...: image/secret.h */
+struct check_sink; /* formats/format.h */
 
 /* How to open. Zero-initialised = read-only with the chain, locks, writeback. */
 struct image_flags {
@@ -31,6 +32,8 @@ struct image_flags {
     bool forget;      /* drop page cache behind */
     struct file_cache cache;
     struct secrets *secrets;  /* borrowed; may be NULL */
+    /* where a repair that opening for writing implies says what it does; borrowed; NULL: nowhere */
+    const struct check_sink *repairs;
     uint64_t metadata_budget; /* bytes that this image's own caches may take; 0 = default */
     const char *driver;       /* -f: format by name, NULL = as the spec says, else probe */
 };
