@@ -45,8 +45,8 @@ struct check_result {
 /* Where a check's lines go ("ERROR cluster 6 refcount=0 reference=1"): no newline, in order. */
 struct check_sink {
     void (*line)(void *ctx, const char *text);
-    /* the same, with the name of the program in front: where the original has it */
-    void (*message)(void *ctx, const char *text);
+    /* the same with the program's name in front, where the original has it; NULL: a line too */
+    void (*error)(void *ctx, const char *text);
     void *ctx;
     uint64_t memory; /* bytes the check may use for its own counters, maps and tables */
 };

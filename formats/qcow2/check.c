@@ -37,6 +37,16 @@ void check_verdict(struct check *c, bool mends, const char *fmt, ...)
                 mends ? "Repairing" : "ERROR", text);
 }
 
+void check_error(struct check *c, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    (c->sink->error ? c->sink->error : c->sink->line)(c->sink->ctx, text);
+}
+
 /* ---- references ------------------------------------------------------------------------------ */
 
 static void overflow_tell(struct check *c, uint64_t cluster)
@@ -86,7 +96,7 @@ static int snapshots_read(struct check *c, struct err *e)
     const struct qcow2_header *h = &c->q->head.header;
     bool mends = c->fix & CHECK_FIX_ERRORS;
     if (!mends && h->n_snapshots > QCOW2_MAX_SNAPSHOTS) {
-        check_fault(c, NULL, "ERROR snapshot table too large");
+        check_error(c, "ERROR snapshot table too large");
         check_fault(c, NULL,
                     "You can force-remove all %" PRIu32
                     " overhanging snapshots with qemu-img check -r all",
@@ -94,7 +104,7 @@ static int snapshots_read(struct check *c, struct err *e)
         return check_refuse(EFBIG, e);
     }
     if (h->snapshots_offset % c->q->cluster_size || h->snapshots_offset > INT64_MAX / 2) {
-        check_fault(c, NULL, "ERROR snapshot table offset invalid");
+        check_error(c, "ERROR snapshot table offset invalid");
         return check_refuse(EINVAL, e);
     }
     qcow2_snapshots_free(c->q);
@@ -104,7 +114,7 @@ static int snapshots_read(struct check *c, struct err *e)
         return 0;
     if (e->no == ENOMEM)
         return -1;
-    check_fault(c, NULL, "ERROR failed to read the snapshot table: %s", e->text);
+    check_error(c, "ERROR failed to read the snapshot table: %s", e->text);
     if (e->hint[0]) /* a line has no newline */
         check_fault(c, NULL, "%.*s", (int)strcspn(e->hint, "\n"), e->hint);
     return check_refuse(EFBIG, e);
@@ -115,8 +125,7 @@ static void snapshots_judge(struct check *c)
     bool mends = c->fix & CHECK_FIX_ERRORS;
     for (uint32_t i = 0; i < c->q->n_snapshots; i++)
         if (c->q->head.header.version >= 3 && c->q->snapshots[i].extra_size < SNAPSHOT_EXTRA_V3)
-            check_fault(c, mends ? &c->snapshots_mended : &c->r->corruptions,
-                        "%s snapshot table entry %" PRIu32 " is incomplete",
+            check_fault(c, &c->snapshot_faults, "%s snapshot table entry %" PRIu32 " is incomplete",
                         mends ? "Repairing" : "ERROR", i);
 }
 
@@ -268,7 +277,15 @@ static int cluster_compare(struct check *c, uint64_t cluster, uint64_t reference
 /* The refcounts of a block cannot be read: a line for each of its clusters in [begin, end). */
 static void unreadable_tell(struct check *c, uint64_t begin, uint64_t end)
 {
+    uint64_t index = begin >> c->tally.block_bits;
     c->rebuild = true;
+    if (!c->told_block && !c->fix)
+        check_fault(c, NULL,
+                    "qcow2: Image is corrupt: Refblock offset %#" PRIx64
+                    " unaligned (reftable index: %#" PRIx64
+                    "); further non-fatal corruption events will be suppressed",
+                    num_down(c->tally.table[index], 512), index);
+    c->told_block = true;
     for (uint64_t k = begin; k < end; k++)
         check_fault(c, &c->r->check_errors,
                     "Can't get refcount for cluster %" PRIu64 ": Input/output error", k);
@@ -347,6 +364,8 @@ static int check_run(struct check *c, struct err *e)
     if (check_windows(c, true, check_compare, e) || (c->fix && repair_run(c, e)) ||
         (!c->fix && c->wrong_flags && check_walk_flags(c, e)))
         return -1;
+    if (!(c->fix & CHECK_FIX_ERRORS))
+        c->r->corruptions += c->snapshot_faults;
     c->r->image_end_offset = (c->highest + 1) * c->q->cluster_size;
     return 0;
 }

@@ -33,12 +33,13 @@ struct check {
     bool rebuild;        /* the refcount structures are beyond repair in place */
     bool bare;           /* count without them */
     bool mends_flags;
+    bool told_block;            /* that a refcount block cannot be read */
     bool writes;                /* something has been written */
     struct rebuild *rebuilding; /* rebuild.c */
     uint8_t *touched;  /* refcount blocks whose cells are not what the storage has; or NULL */
     uint64_t *guarded; /* guard.c */
     size_t n_guarded;
-    uint64_t snapshots_mended; /* entries that the new snapshot table will have right */
+    uint64_t snapshot_faults; /* of the table's entries; what -r all stores anew has none */
 };
 
 /* A line, and one fault more if `counter` is not NULL; nothing unless c->speak. */
@@ -47,6 +48,8 @@ void check_fault(struct check *c, uint64_t *counter, const char *fmt, ...)
 /* "Repairing ..." or "ERROR ...", and a corruption that is repaired or not. */
 void check_verdict(struct check *c, bool mends, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* A line of what makes the check impossible: the sink's error. */
+void check_error(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The error of a check that cannot be done: the text of an errno, after a line that says why. */
 int check_refuse(int no, struct err *e);
 

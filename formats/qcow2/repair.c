@@ -88,13 +88,14 @@ static int repair_settle(struct check *c, struct err *e)
 
 /* ---- marks ----------------------------------------------------------------------------------- */
 
+/* Not closed properly: the refcounts may be wrong. Corrupt: anything may be. */
 static int repair_marks(struct check *c, struct err *e)
 {
     struct qcow2_header *h = &c->q->head.header;
-    bool clean = !c->r->corruptions && !c->r->check_errors;
-    uint64_t marks = clean                       ? QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT
-                     : c->fix & CHECK_FIX_ERRORS ? QCOW2_INCOMPAT_DIRTY
-                                                 : 0;
+    bool all = c->fix & CHECK_FIX_ERRORS;
+    bool clean = !c->r->corruptions && !c->r->check_errors && (all || !c->snapshot_faults);
+    uint64_t marks =
+        (clean || all ? QCOW2_INCOMPAT_DIRTY : 0) | (clean ? QCOW2_INCOMPAT_CORRUPT : 0);
     if (repair_sync(c, e))
         return -1;
     if (!(h->incompatible & marks))

@@ -15,7 +15,7 @@ static void discard(void *ctx, uint32_t faults, const char *text)
 {
     struct check *c = ctx;
     check_fault(c, NULL, "%s", text);
-    c->snapshots_mended += faults;
+    c->snapshot_faults += faults;
 }
 
 int repair_snapshots_read(struct check *c, struct err *e)
@@ -25,7 +25,7 @@ int repair_snapshots_read(struct check *c, struct err *e)
         return 0;
     if (e->no == ENOMEM)
         return -1;
-    check_fault(c, NULL, "ERROR failed to read the snapshot table: %s", e->text);
+    check_error(c, "ERROR failed to read the snapshot table: %s", e->text);
     return check_refuse(e->no, e);
 }
 
@@ -74,7 +74,7 @@ int repair_snapshots_store(struct check *c, struct err *e)
 {
     struct qcow2 *q = c->q;
     struct qcow2_counts *counts;
-    if (!c->snapshots_mended)
+    if (!c->snapshot_faults || !(c->fix & CHECK_FIX_ERRORS))
         return 0;
     if (!check_inside(c, q->head.header.snapshots_offset, q->snapshots_bytes))
         q->snapshots_bytes = 0;
@@ -85,6 +85,6 @@ int repair_snapshots_store(struct check *c, struct err *e)
     }
     if (r)
         return err_prefix(e, "Failed to update snapshot table: ");
-    c->r->corruptions_fixed += c->snapshots_mended;
+    c->r->corruptions_fixed += c->snapshot_faults;
     return 0;
 }

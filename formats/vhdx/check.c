@@ -35,7 +35,7 @@ static void __attribute__((format(printf, 2, 3))) corrupt(struct checker *c, con
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    c->sink->message(c->sink->ctx, text);
+    (c->sink->error ? c->sink->error : c->sink->line)(c->sink->ctx, text);
     c->result->corruptions++;
 }
 

@@ -52,7 +52,7 @@ void message_line(const char *text)
         fprintf(stderr, "%s\n", text);
 }
 
-void message_note(const char *text)
+void message_error_line(const char *text)
 {
     if (!silent)
         fprintf(stderr, "%s: %s\n", program, text);

@@ -18,8 +18,8 @@ void message_error(const struct err *e);
 void message_warning(const char *text);
 /* A line of a check: no program name. */
 void message_line(const char *text);
-/* ... with it. */
-void message_note(const char *text);
+/* The same behind the program's name. */
+void message_error_line(const char *text);
 
 /* The image `name` is opened for writing and its format was guessed to be raw: writing could turn
  * it into another format. */

@@ -125,17 +125,17 @@ static void check_line(void *ctx, const char *text)
     message_line(text);
 }
 
-static void check_message(void *ctx, const char *text)
+static void check_error(void *ctx, const char *text)
 {
     (void)ctx;
-    message_note(text);
+    message_error_line(text);
 }
 
 static int check_once(const struct check_args *a, struct image *img, enum check_fix fix,
                       struct check_result *out, struct err *e)
 {
     const struct check_sink sink = {.line = check_line,
-                                    .message = check_message,
+                                    .error = check_error,
                                     .memory = a->memory ? a->memory : CHECK_MEMORY_DEFAULT};
     *out = (struct check_result){0};
     return img->format->check(img, fix, &sink, out, e) ? err_prefix(e, "Check failed: ") : 0;

@@ -37,7 +37,13 @@ static void repairs_tell(void *ctx, const char *text)
     message_line(text);
 }
 
-const struct check_sink open_repairs = {.line = repairs_tell};
+static void repairs_error(void *ctx, const char *text)
+{
+    (void)ctx;
+    message_error_line(text);
+}
+
+const struct check_sink open_repairs = {.line = repairs_tell, .error = repairs_error};
 
 int open_image(const struct image_args *a, const char *name, struct image_flags flags,
                struct image **out, struct err *e)

@@ -155,7 +155,7 @@ static void line(void *ctx, const char *text)
 static void verify_check(const struct made *m)
 {
     struct err e = ERR_INIT;
-    const struct check_sink sink = {.line = line, .message = line, .memory = MIB};
+    const struct check_sink sink = {.line = line, .error = line, .memory = MIB};
     struct check_result result = {0};
     struct image img;
     image_begin(&img, m->file);
