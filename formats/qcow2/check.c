@@ -67,11 +67,22 @@ bool check_inside(const struct check *c, uint64_t host, uint64_t size)
     return num_add(host, size, &end) && end < c->tally.file_size + c->q->cluster_size;
 }
 
+/* What is behind the end is not counted, but a repair must not put anything there. */
+static void beyond_mark(struct check *c, uint64_t host, uint64_t size)
+{
+    uint64_t from = c->tally.file_clusters, first = host >> c->q->cluster_bits;
+    uint64_t in = host % c->q->cluster_size;
+    uint64_t end = first + num_div_up(in + num_min(size, INT64_MAX), c->q->cluster_size);
+    for (uint64_t k = num_max(first, from); k < end && k - from < CHECK_BEYOND; k++)
+        c->beyond[(k - from) / 8] |= (uint8_t)(1u << (k - from) % 8);
+}
+
 void check_refer(struct check *c, uint64_t host, uint64_t size)
 {
     struct tally *t = &c->tally;
     uint64_t end = host + size;
     if (!check_inside(c, host, size)) {
+        beyond_mark(c, host, size);
         check_fault(c, &c->r->corruptions,
                     "ERROR: counting reference for region exceeding the end of the file by one "
                     "cluster or more: offset 0x%" PRIx64 " size 0x%" PRIx64,

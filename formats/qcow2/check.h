@@ -16,6 +16,9 @@
 
 #include "formats/qcow2/tally.h"
 
+/* Clusters behind the end of the file of which a check knows whether something refers to them. */
+#define CHECK_BEYOND 65536u
+
 struct check {
     struct qcow2 *q;
     const struct check_sink *sink;
@@ -28,10 +31,11 @@ struct check {
     uint64_t too_low;     /* refcounts below the references, among the corruptions */
     uint64_t highest;     /* the last cluster in use */
 
-    enum check_fix fix;  /* what is asked for */
-    enum check_fix mend; /* what the comparison does of it now */
-    bool rebuild;        /* the refcount structures are beyond repair in place */
-    bool bare;           /* count without them */
+    enum check_fix fix;               /* what is asked for */
+    enum check_fix mend;              /* what the comparison does of it now */
+    uint8_t beyond[CHECK_BEYOND / 8]; /* clusters behind the file's end that are referred to */
+    bool rebuild;                     /* the refcount structures are beyond repair in place */
+    bool bare;                        /* count without them */
     bool mends_flags;
     bool told_block;            /* that a refcount block cannot be read */
     bool writes;                /* something has been written */
@@ -55,7 +59,7 @@ int check_refuse(int no, struct err *e);
 
 /* One more reference to all clusters of [host, host + size). */
 void check_refer(struct check *c, uint64_t host, uint64_t size);
-/* Would it be counted? */
+/* Would it be counted? Not if it ends a cluster or more behind the file. */
 bool check_inside(const struct check *c, uint64_t host, uint64_t size);
 
 /* Count, window by window, and visit each. Counting speaks if it is `aloud`. */

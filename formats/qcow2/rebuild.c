@@ -1,7 +1,7 @@
 /*
- * Refcount blocks and their table made anew from the references, in clusters that neither anything
- * refers to nor the old refcounts call used, so that all the old ones stand until one write of the
- * header switches over.
+ * Refcount blocks and their table made anew from the references, in clusters that nothing refers to
+ * and that hold nothing of the old ones, so that these stand until one write of the header switches
+ * over.
  *
  *     survey   count without the old structures: which blocks are needed, what is free
  *     assign   a place for each block and for the table; these are counted too
@@ -36,7 +36,7 @@ struct rebuild {
     uint64_t end; /* the next cluster behind the file */
 
     uint64_t table, table_clusters;
-    uint64_t *fresh; /* clusters of the new structures, ascending */
+    uint64_t *fresh; /* clusters of the new structures, and left out between them, ascending */
     size_t n_fresh, next_fresh;
 
     uint8_t *block; /* the one that is being filled */
@@ -111,12 +111,39 @@ static void pool_add(struct rebuild *r, uint64_t cluster)
         r->pool[r->n_pool++] = cluster;
 }
 
+/* Clusters that entries of the old table lead to which cannot be right: nothing counted them. */
+static void odd_keep(struct rebuild *r)
+{
+    struct tally *t = r->t;
+    for (uint64_t i = 0; i < t->n_table; i++) {
+        uint64_t host = num_down(t->table[i], 512), first = host >> r->c->q->cluster_bits;
+        if (!(t->table[i] & 511) && host % r->c->q->cluster_size == 0)
+            continue;
+        for (uint64_t k = first; k < first + 2; k++)
+            if (tally_has(t, k))
+                tally_store(t, tally_cell(t, k) + t->width, 1);
+    }
+}
+
+/* What the tables do not refer to is free if they can be trusted. If not, it may belong to what
+ * they should say, so only that is taken which the old refcounts call free too. */
+static void counts_forget(struct rebuild *r)
+{
+    struct tally *t = r->t;
+    if (r->c->r->corruptions || r->c->snapshot_faults)
+        return;
+    for (uint64_t k = t->base; k < num_min(t->base + t->n, t->end); k++)
+        tally_store(t, tally_cell(t, k) + t->width, 0);
+}
+
 static int survey_visit(struct check *c, struct err *e)
 {
     struct rebuild *r = c->rebuilding;
     const struct tally *t = r->t;
     uint64_t end = num_min(t->base + t->n, num_max(t->end, t->file_clusters));
+    counts_forget(r);
     old_tell(r);
+    odd_keep(r);
     for (uint64_t k = t->base; k < end; k++) {
         if (tally_references(t, k) ? need_block(r, k, e) : 0)
             return -1;
@@ -149,11 +176,34 @@ static int survey(struct rebuild *r, struct err *e)
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
-static uint64_t take_one(struct rebuild *r)
+static bool is_beyond(const struct rebuild *r, uint64_t cluster)
+{
+    uint64_t k = cluster - r->t->file_clusters;
+    return cluster >= r->t->file_clusters && k < CHECK_BEYOND && (r->c->beyond[k / 8] >> k % 8 & 1);
+}
+
+/* n clusters in a row behind the file, which no entry leads to. The ones left out come to lie
+ * inside of the file: they are counted for whoever leads there. */
+static int take_end(struct rebuild *r, uint64_t n, uint64_t *first, struct err *e)
+{
+    for (uint64_t run = 0; run < n; r->end++) {
+        bool beyond = is_beyond(r, r->end);
+        run = beyond ? 0 : run + 1;
+        if (beyond && need_block(r, r->end, e))
+            return -1;
+    }
+    *first = r->end - n;
+    return 0;
+}
+
+static int take_one(struct rebuild *r, uint64_t *cluster, struct err *e)
 {
     while (r->next_pool < r->n_pool && !r->pool[r->next_pool])
         r->next_pool++;
-    return r->next_pool < r->n_pool ? r->pool[r->next_pool++] : r->end++;
+    if (r->next_pool == r->n_pool)
+        return take_end(r, 1, cluster, e);
+    *cluster = r->pool[r->next_pool++];
+    return 0;
 }
 
 /* A block's place may itself need a block before or behind it. */
@@ -164,9 +214,8 @@ static int place_blocks(struct rebuild *r, struct err *e)
         for (uint64_t i = 0; i < r->n; i++) {
             if (!r->need[i] || r->place[i])
                 continue;
-            r->place[i] = take_one(r);
             again = true;
-            if (need_block(r, r->place[i], e))
+            if (take_one(r, &r->place[i], e) || need_block(r, r->place[i], e))
                 return -1;
         }
     }
@@ -203,10 +252,8 @@ static int place_table(struct rebuild *r, struct err *e)
         if (n * r->c->q->cluster_size > QCOW2_MAX_REFTABLE_BYTES)
             return err_set(e, EFBIG, "%s", strerror(EFBIG));
         r->table = pool_run(r, n);
-        if (!r->table) {
-            r->table = r->end;
-            r->end += n;
-        }
+        if (!r->table && take_end(r, n, &r->table, e))
+            return -1;
         for (uint64_t i = 0; i < n; i++)
             if (need_block(r, r->table + i, e))
                 return -1;
@@ -220,7 +267,9 @@ static int place_table(struct rebuild *r, struct err *e)
 
 static int fresh_list(struct rebuild *r, struct err *e)
 {
-    r->fresh = mem_new(table_entries(r) + r->table_clusters, sizeof *r->fresh, e);
+    uint64_t from = r->t->file_clusters,
+             gap = num_min(r->end - num_min(r->end, from), CHECK_BEYOND);
+    r->fresh = mem_new(table_entries(r) + r->table_clusters + gap, sizeof *r->fresh, e);
     if (!r->fresh)
         return -1;
     for (uint64_t i = 0; i < r->n; i++)
@@ -228,6 +277,9 @@ static int fresh_list(struct rebuild *r, struct err *e)
             r->fresh[r->n_fresh++] = r->place[i];
     for (uint64_t i = 0; i < r->table_clusters; i++)
         r->fresh[r->n_fresh++] = r->table + i;
+    for (uint64_t k = from; k < from + gap; k++)
+        if (is_beyond(r, k))
+            r->fresh[r->n_fresh++] = k;
     qsort(r->fresh, r->n_fresh, sizeof *r->fresh, compare_u64);
     return 0;
 }
