@@ -11,7 +11,7 @@
  *   status.c     what qemu-img shows of the map
  *   snapshot.c   the snapshot table
  *   bitmap.c     the bitmap directory and tables
- *   check.c      reference counting against refcounts; check_walk.c, tally.c
+ *   check.c      reference counting against refcounts; check_walk.c, tally.c; repair.c: -r
  *   options.c    create options and their checks
  *   writer.c     layout of a fresh image: place, publish, finish
  *   measure.c    the size of an image not yet written
