@@ -157,37 +157,69 @@ static int encoder_encode(void *state, const void *in, size_t in_len, void *out,
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-#define CODEC_DEFINE(id, family, wrap)                                                             \
+#define CODEC_DECODER(id, family, wrap)                                                            \
     static int id##_decoder_new(void **state, struct err *e)                                       \
     {                                                                                              \
         return decoder_new(family##_decoders, wrap, state, e);                                     \
-    }                                                                                              \
+    }
+
+/* Read and written, by the parts of a family. */
+#define CODEC(id, family, wrap, max)                                                               \
+    CODEC_DECODER(id, family, wrap)                                                                \
     static int id##_encoder_new(int level, int window_bits, void **state, struct err *e)           \
     {                                                                                              \
         return encoder_new(family##_encoders, wrap, level, window_bits, state, e);                 \
-    }
+    }                                                                                              \
+    static const struct codec id##_codec = {.name = #id,                                           \
+                                            .decoder_new = id##_decoder_new,                       \
+                                            .decoder_free = decoder_free,                          \
+                                            .decode = decoder_decode,                              \
+                                            .encoder_new = id##_encoder_new,                       \
+                                            .encoder_free = encoder_free,                          \
+                                            .encode = encoder_encode,                              \
+                                            .level_min = 1,                                        \
+                                            .level_max = max};
 
-CODEC_DEFINE(raw, deflate, DEFLATE_RAW)
-CODEC_DEFINE(zlib, deflate, DEFLATE_ZLIB)
-CODEC_DEFINE(zstd, zstd, DEFLATE_RAW)
+/* Read only, by the one part codec_##id##_decoder. */
+#define CODEC_READ_ONLY(id)                                                                        \
+    static const struct decoder_part *const id##_decoders[] = {&codec_##id##_decoder, NULL};       \
+    CODEC_DECODER(id, id, DEFLATE_RAW)                                                             \
+    static const struct codec id##_codec = {.name = #id,                                           \
+                                            .decoder_new = id##_decoder_new,                       \
+                                            .decoder_free = decoder_free,                          \
+                                            .decode = decoder_decode};
 
-#define CODEC_ROW(id, text, max)                                                                   \
-    {                                                                                              \
-        .name = text, .decoder_new = id##_decoder_new, .decoder_free = decoder_free,               \
-        .decode = decoder_decode, .encoder_new = id##_encoder_new, .encoder_free = encoder_free,   \
-        .encode = encoder_encode, .level_min = 1, .level_max = max                                 \
-    }
+CODEC(deflate, deflate, DEFLATE_RAW, 9)
+CODEC(zlib, deflate, DEFLATE_ZLIB, 9)
+CODEC(zstd, zstd, DEFLATE_RAW, 19)
+CODEC_READ_ONLY(adc)
+#ifdef HAVE_BZIP2
+CODEC_READ_ONLY(bzip2)
+#endif
+#ifdef HAVE_LZFSE
+CODEC_READ_ONLY(lzfse)
+#endif
+#ifdef HAVE_LZMA
+CODEC_READ_ONLY(xz)
+#endif
 
-static const struct codec codecs[] = {
-    CODEC_ROW(raw, "deflate", 9),
-    CODEC_ROW(zlib, "zlib", 9),
-    CODEC_ROW(zstd, "zstd", 19),
+static const struct codec *const codecs[] = {
+    &deflate_codec, &zlib_codec, &zstd_codec, &adc_codec,
+#ifdef HAVE_BZIP2
+    &bzip2_codec,
+#endif
+#ifdef HAVE_LZFSE
+    &lzfse_codec,
+#endif
+#ifdef HAVE_LZMA
+    &xz_codec,
+#endif
 };
 
 const struct codec *codec_find(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(codecs); i++)
-        if (strcmp(codecs[i].name, name) == 0)
-            return &codecs[i];
+        if (strcmp(codecs[i]->name, name) == 0)
+            return codecs[i];
     return NULL;
 }

@@ -10,7 +10,9 @@
 #include "base/err.h"
 
 struct codec {
-    const char *name; /* "deflate" (raw RFC 1951), "zlib" (RFC 1950), "zstd" */
+    /* "deflate" (raw RFC 1951), "zlib" (RFC 1950), "zstd"; read only: "adc", "bzip2", "lzfse", "xz"
+     */
+    const char *name;
 
     /* One thread's decoder. */
     int (*decoder_new)(void **state, struct err *e);
@@ -30,7 +32,7 @@ struct codec {
     int level_min, level_max;
 };
 
-/* The fastest of this build that has the name; never NULL for deflate, zlib, zstd. */
+/* The fastest of this build that has the name; never NULL for deflate, zlib, zstd, adc. */
 const struct codec *codec_find(const char *name);
 
 #endif

@@ -32,6 +32,10 @@ extern const struct decoder_part codec_libdeflate_decoder; /* exact streams only
 extern const struct decoder_part codec_isal_decoder;       /* exact streams only */
 extern const struct decoder_part codec_zlib_decoder;       /* tolerant */
 extern const struct decoder_part codec_zstd_decoder;       /* tolerant */
+extern const struct decoder_part codec_adc_decoder;        /* tolerant */
+extern const struct decoder_part codec_bzip2_decoder;      /* tolerant */
+extern const struct decoder_part codec_lzfse_decoder;      /* tolerant */
+extern const struct decoder_part codec_xz_decoder;         /* tolerant */
 
 extern const struct encoder_part codec_libdeflate_encoder;
 extern const struct encoder_part codec_isal_encoder;

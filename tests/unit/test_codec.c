@@ -170,13 +170,37 @@ static void zstd_frames_in_a_row(void **state)
     assert_int_equal(decode(c, packed, len - 10, plain, BLOCK), -1);
 }
 
+/* Apple Data Compression: each form of code, and what must not be followed. */
+static void adc_codes(void **state)
+{
+    (void)state;
+    static const uint8_t good[] = {0x82, 'a',  'b',  'c', /* plain */
+                                   0x00, 0x02,            /* 3 from 3 back */
+                                   0x41, 0x00, 0x00,      /* 5 times the last one */
+                                   0x0c, 0x0a};           /* 6 from 11 back */
+    const struct codec *c = codec_find("adc");
+    assert_int_equal(decode(c, good, sizeof good, plain, 17), 0);
+    assert_memory_equal(plain, "abcabccccccabcabc", 17);
+    assert_int_equal(decode(c, good, sizeof good, plain, 10), 0); /* more than the block */
+    assert_int_equal(decode(c, good, sizeof good, plain, 18), -1);
+    for (size_t n = 0; n < sizeof good; n++)
+        assert_int_equal(decode(c, good, n, plain, 17), -1);
+    static const uint8_t bad[][4] = {{0x81, 'a'},
+                                     {0x80, 'a', 0x00, 0x01},
+                                     {0x00, 0x00},
+                                     {0x7f, 0x00, 0x00},
+                                     {0x80, 'a', 0x40, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(decode(c, bad[i], i ? 4 : 2, plain, 5), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips_at_all_levels), cmocka_unit_test(levels_out_of_range),
         cmocka_unit_test(encoding_is_pure),          cmocka_unit_test(incompressible_does_not_fit),
         cmocka_unit_test(missing_end_and_surplus),   cmocka_unit_test(damage_is_seen),
-        cmocka_unit_test(zstd_frames_in_a_row),
+        cmocka_unit_test(zstd_frames_in_a_row),      cmocka_unit_test(adc_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
