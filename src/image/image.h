@@ -53,7 +53,7 @@ struct image {
     uint32_t largest_block; /* most bytes of one encoded block, decoded: what a reader must hold */
     char *backing_name;     /* as stored, owned; NULL = none */
     char *backing_format;   /* as stored, owned; NULL = none given */
-    void *state;            /* the driver's own, freed by its close */
+    void *state;            /* the driver's own, freed by its close; NULL: nothing is open */
 
     struct image *backing; /* owned; NULL if none or not opened */
     unsigned chain_length; /* this image and all below it */
@@ -85,6 +85,11 @@ int image_open_plain(const json_t *spec, const char *name, const struct image_fl
 /* image_spec_from_name + image_open. */
 int image_open_name(const char *name, const struct image_flags *flags, struct image **out,
                     struct err *e);
+
+/* The image in a file that is open already, without what is below it: what the file lies in is of
+ * no interest (memory, in tests). Takes the file, also on failure. */
+int image_open_take_file(struct file *f, const struct image_flags *flags, struct image **out,
+                         struct err *e);
 
 /* Close it and its chain; reports late write errors. NULL is fine. Gone in any case. */
 int image_close(struct image *img, struct err *e);

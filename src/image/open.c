@@ -141,6 +141,16 @@ int image_open_layer(const json_t *spec, const char *name, const struct image_fl
     return 0;
 }
 
+/* What names that are found inside resolve against, and messages show. */
+static json_t *spec_of_file(const struct file *f, struct err *e)
+{
+    json_t *spec = json_pack("{s:{s:s,s:o}}", "file", "driver", file_protocol(f), "filename",
+                             json_string_nocheck(file_name(f)));
+    if (!spec)
+        err_nomem(e);
+    return spec;
+}
+
 /* ---- public ---------------------------------------------------------------------------------- */
 
 int image_open_plain(const json_t *spec, const char *name, const struct image_flags *flags,
@@ -170,6 +180,24 @@ int image_open_name(const char *name, const struct image_flags *flags, struct im
     int rc = spec ? image_open(spec, name, flags, out, e) : -1;
     json_decref(spec);
     return rc;
+}
+
+int image_open_take_file(struct file *f, const struct image_flags *flags, struct image **out,
+                         struct err *e)
+{
+    *out = NULL;
+    json_t *spec = spec_of_file(f, e);
+    AUTO(image_cleanup) struct image *img = spec ? image_new(spec, file_name(f), flags, e) : NULL;
+    json_decref(spec);
+    if (!img) {
+        file_cleanup(&f);
+        return -1;
+    }
+    img->file = f;
+    if (check_driver(img, e) || choose_format(img, e) || open_format(img, e))
+        return -1;
+    *out = MEM_TAKE(img);
+    return 0;
 }
 
 /* The first error counts; whatever comes, all of it is gone. */
