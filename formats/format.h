@@ -109,6 +109,9 @@ struct format {
     const struct edit_ops *edit;     /* formats/edit.h; NULL: what is there cannot be changed */
 };
 
+extern const struct format format_bochs;     /* bochs.c */
+extern const struct format format_cloop;     /* cloop.c */
+extern const struct format format_dmg;       /* dmg/open.c */
 extern const struct format format_luks;      /* luks.c */
 extern const struct format format_parallels; /* parallels/open.c */
 extern const struct format format_qcow;      /* qcow/open.c */

@@ -5,6 +5,9 @@
 /* A row each, sorted by name. */
 /* clang-format off */
 const struct format *const format_all[] = {
+    &format_bochs,
+    &format_cloop,
+    &format_dmg,
     &format_luks,
     &format_parallels,
     &format_qcow,
