@@ -33,8 +33,9 @@ static struct adc_code adc_code_load(const uint8_t *in, size_t left)
 /* The copy may run into what it writes itself: then that repeats. */
 static void adc_copy_back(uint8_t *to, size_t distance, size_t n)
 {
+    const uint8_t *from = to - distance;
     for (size_t i = 0; i < n; i++)
-        to[i] = to[i - distance];
+        to[i] = from[i];
 }
 
 static bool adc_decode(void *state, const void *in_data, size_t in_len, void *out_data,

@@ -57,6 +57,7 @@ static int image_fill(struct image *img, struct err *e)
     const struct qcow2 *q = qcow2_of(img);
     img->size = q->head.header.size;
     img->cluster_size = q->cluster_size;
+    img->largest_block = q->cluster_size;
     img->encrypted = q->head.header.crypt_method != QCOW2_CRYPT_NONE;
     if (q->head.backing_name && !(img->backing_name = mem_strdup(q->head.backing_name, e)))
         return -1;

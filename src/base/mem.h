@@ -34,9 +34,9 @@ static inline void mem_cleanup_free(void *p)
 }
 
 /* `AUTO_FREE char *s = NULL;` is freed when it goes out of scope. */
-#define AUTO_FREE __attribute__((cleanup(mem_cleanup_free)))
+#define AUTO_FREE __attribute__((cleanup(mem_cleanup_free), unused))
 /* `AUTO(file_cleanup) struct file *f = NULL;` where file_cleanup takes `struct file **`. */
-#define AUTO(fn) __attribute__((cleanup(fn)))
+#define AUTO(fn) __attribute__((cleanup(fn), unused))
 /* Give a local with AUTO_FREE or AUTO away: its value is returned, the local becomes NULL. */
 #define MEM_TAKE(p)                                                                                \
     ({                                                                                             \

@@ -302,7 +302,7 @@ static void fail_at(struct job *j, const struct extent *x)
 static int read_group(struct job *j, size_t first, size_t n, uint64_t from, uint64_t end)
 {
     struct image_reader *r = j->r;
-    if (grow(&r->packed, &r->packed_cap, end - from, j->e) ||
+    if (grow(&r->packed, &r->packed_cap, num_max(end - from, 1), j->e) ||
         file_read_padded(j->x[first].file, r->packed, end - from, from, NULL, j->e)) {
         fail_at(j, &j->x[first]);
         return -1;

@@ -1,0 +1,24 @@
+/* What both the fuzzers and the test of the samples run. */
+#ifndef TESTS_FUZZ_HARNESS_H
+#define TESTS_FUZZ_HARNESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Images of some formats are mostly holes. So that a fuzzer has little to change, an input may be a
+ * list of what stands in the file, behind these eight bytes; all else is the image itself.
+ *
+ *   magic 8 | size of the file 8 | offset 8, length 4, bytes | ...        (little-endian)
+ */
+#define HARNESS_MAGIC    "sparse:\n"
+#define HARNESS_HEAD     16u
+#define HARNESS_RECORD   12u
+#define HARNESS_FILE_MAX (UINT64_C(1) << 30) /* what a list puts behind that is left out */
+#define HARNESS_SIZE_MAX (UINT64_C(1) << 42) /* of the file */
+
+/* Read an image of that format out of an input, in every way there is. Ends the process if what a
+ * driver says does not hold together. */
+void harness_run(const char *format, const uint8_t *input, size_t n);
+
+#endif

@@ -1,0 +1,148 @@
+#!/bin/bash
+# seeds.sh FORMAT PACKER FOLDER: small images of that format with all its features, to begin with.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+format=$1 packer=$2 folder=$(realpath "$3")
+T=$(mktemp -d "${TMPDIR:-/tmp}/mpi-img-seeds.XXXXXX")
+trap 'rm -rf "$T"' EXIT
+cd "$T"
+
+# keep NAME FILE: as it is if it is short, else as a list of what is not zero
+keep() {
+    if [ "$(stat -c %s "$2")" -le 16384 ]; then
+        cp "$2" "$folder/seed-$1"
+    else
+        "$packer" --pack "$2" "$folder/seed-$1"
+    fi
+}
+
+# data that packs, a little that does not, zeros
+guest() {
+    truncate -s 1M raw
+    perl -e 'print join("", map { "line $_\n" } 1 .. 2000)' | dd of=raw conv=notrunc status=none
+    head -c 3000 "$0" | dd of=raw bs=1 seek=300000 conv=notrunc status=none
+    perl -e 'srand(1); print map { chr(int(rand(256))) } 1 .. 700' |
+        dd of=raw bs=1 seek=700000 conv=notrunc status=none
+}
+
+# made NAME OPTIONS [CONVERT'S WORDS]: by the original, where it can
+made() {
+    local name=$1 options=$2
+    shift 2
+    rm -f image
+    if command -v qemu-img >/dev/null &&
+        qemu-img convert -f raw -O "$format" ${options:+-o "$options"} "$@" raw image 2>/dev/null; then
+        keep "$name" image
+    fi
+}
+
+secret=(--object secret,id=s,data=x)
+
+of_qcow2() {
+    made plain ""
+    local size
+    for size in 512 4096 65536; do
+        made size-$size cluster_size=$size
+        made packed-$size cluster_size=$size -c
+    done
+    made v2 compat=0.10,cluster_size=1024
+    made zstd compression_type=zstd,cluster_size=1024 -c
+    made extended extended_l2=on,cluster_size=16384
+    made allocated preallocation=metadata,cluster_size=4096
+    made refcounts-1 refcount_bits=1,cluster_size=512
+    made refcounts-64 refcount_bits=64,lazy_refcounts=on,cluster_size=512
+    made backing cluster_size=512 -B none -F raw
+    made data-file data_file=data,data_file_raw=on,cluster_size=512
+    made luks "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,cluster_size=512" "${secret[@]}"
+    made aes "encrypt.format=aes,encrypt.key-secret=s,cluster_size=512" "${secret[@]}"
+    qemu-img create -q -f qcow2 -o cluster_size=512 image 1M
+    qemu-io -c "write -P 1 64k 4k" image >/dev/null
+    qemu-img snapshot -c one image
+    qemu-io -c "write -P 2 64k 2k" -c "write -z 128k 4k" image >/dev/null
+    qemu-img snapshot -c two image
+    qemu-img bitmap --add -g 4096 image b0
+    qemu-img bitmap --add -g 65536 --disable image b1
+    qemu-io -c "write -P 3 256k 2k" image >/dev/null
+    keep snapshots image
+}
+
+of_dmg() {
+    local make=$here/../formats/dmg/make-udif kind
+    for kind in zlib adc bzip2 xz raw; do
+        perl "$make" image raw chunk=256 tables=2 $kind
+        keep $kind image
+        perl "$make" image raw chunk=100 where=fork comments raw $kind
+        keep fork-$kind image
+    done
+    perl "$make" image raw chunk=40 where=both tables=4 order=backward zlib raw
+    keep both image
+}
+
+of_bochs() {
+    local make=$here/../formats/bochs/make-redolog
+    perl "$make" image raw extent=4096
+    keep v2 image
+    perl "$make" image raw extent=65536 version=1 order=backward
+    keep v1 image
+}
+
+of_cloop() {
+    command -v create_compressed_fs >/dev/null || return 0
+    local size
+    for size in 512 4096 65536; do
+        create_compressed_fs -q -B $size raw image >/dev/null 2>&1
+        keep $size image
+    done
+}
+
+of_raw() {
+    made plain ""
+}
+
+of_qcow() {
+    made plain ""
+    made packed "" -c
+    made aes "encrypt.format=aes,encrypt.key-secret=s" "${secret[@]}"
+    made backing "" -B none
+}
+
+of_qed() {
+    made plain cluster_size=4096,table_size=1
+    made large ""
+    made backing cluster_size=4096,table_size=1 -B none -F raw
+}
+
+of_vdi() {
+    made plain ""
+    made static static=on
+}
+
+of_vpc() {
+    made dynamic ""
+    made fixed subformat=fixed
+}
+
+of_vhdx() {
+    made dynamic block_size=1M,log_size=1M
+    made fixed subformat=fixed,block_size=1M,log_size=1M
+}
+
+of_vmdk() {
+    local kind
+    for kind in monolithicSparse monolithicFlat twoGbMaxExtentSparse twoGbMaxExtentFlat streamOptimized; do
+        made $kind subformat=$kind
+    done
+    made zeroed zeroed_grain=on
+}
+
+of_parallels() {
+    made plain ""
+    made small cluster_size=4096
+}
+
+of_luks() {
+    made plain key-secret=s,iter-time=10 "${secret[@]}"
+}
+
+guest
+"of_$format" 2>/dev/null || echo "$format: nothing to begin with"
