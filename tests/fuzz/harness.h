@@ -14,8 +14,7 @@
 #define HARNESS_MAGIC    "sparse:\n"
 #define HARNESS_HEAD     16u
 #define HARNESS_RECORD   12u
-#define HARNESS_FILE_MAX (UINT64_C(1) << 30) /* what a list puts behind that is left out */
-#define HARNESS_SIZE_MAX (UINT64_C(1) << 42) /* of the file */
+#define HARNESS_FILE_MAX (UINT64_C(1) << 30) /* of a file that is given as a list */
 
 /* Read an image of that format out of an input, in every way there is. Ends the process if what a
  * driver says does not hold together. */

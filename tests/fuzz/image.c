@@ -22,7 +22,7 @@
 #define READ_MOST    (64 * KIB) /* of an extent */
 #define READS        20u
 #define BLOCK_MOST   (1 * MIB) /* larger blocks are decoded once */
-#define CHECK_MEMORY (16 * MIB)
+#define CHECK_MEMORY (2 * MIB)
 #define BITMAP_MOST  (1u << 26) /* bits */
 
 struct harness {
@@ -73,7 +73,7 @@ static struct file *file_of(const char *format, const uint8_t *p, size_t n, stru
     HOLDS(!memory_new(name, p, sparse ? 0 : n, &f, e));
     if (sparse) {
         f->opt.write = true;
-        HOLDS(!file_truncate(f, num_min(le64_load(p + 8), HARNESS_SIZE_MAX), e));
+        HOLDS(!file_truncate(f, num_min(le64_load(p + 8), HARNESS_FILE_MAX), e));
         put_records(f, p + HARNESS_HEAD, n - HARNESS_HEAD, e);
         f->opt.write = false;
     }
@@ -177,6 +177,10 @@ static void look(struct harness *h)
     }
     json_decref(info.snapshots);
     json_decref(info.specific);
+    if (format->status) {
+        struct format_status status = {0};
+        format->status(h->image, &status);
+    }
     if (format->allocated_beyond)
         format->allocated_beyond(h->image);
 }

@@ -30,7 +30,7 @@ for format in $formats; do
     [ -d "$samples" ] || samples=
     rc=0
     # shellcheck disable=SC2086  # none or one
-    (cd "$found" && "$fuzzer" "$corpus" $samples -max_total_time="$seconds" -max_len=262144 \
+    (cd "$found" && ASAN_OPTIONS=quarantine_size_mb=32 "$fuzzer" "$corpus" $samples -max_total_time="$seconds" -max_len=262144 \
         -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=256 -artifact_prefix="$found/" \
         -print_final_stats=1 -verbosity=1) >"$build/fuzz_$format.log" 2>&1 || rc=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/fuzz_$format.log")

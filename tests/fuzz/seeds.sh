@@ -19,8 +19,8 @@ keep() {
 # data that packs, a little that does not, zeros
 guest() {
     truncate -s 1M raw
-    perl -e 'print join("", map { "line $_\n" } 1 .. 2000)' | dd of=raw conv=notrunc status=none
-    head -c 3000 "$0" | dd of=raw bs=1 seek=300000 conv=notrunc status=none
+    perl -e 'print join("", map { "line $_\n" } 1 .. 200)' | dd of=raw conv=notrunc status=none
+    head -c 600 "$0" | dd of=raw bs=1 seek=300000 conv=notrunc status=none
     perl -e 'srand(1); print map { chr(int(rand(256))) } 1 .. 700' |
         dd of=raw bs=1 seek=700000 conv=notrunc status=none
 }
@@ -53,7 +53,9 @@ of_qcow2() {
     made refcounts-64 refcount_bits=64,lazy_refcounts=on,cluster_size=512
     made backing cluster_size=512 -B none -F raw
     made data-file data_file=data,data_file_raw=on,cluster_size=512
-    made luks "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,cluster_size=512" "${secret[@]}"
+    made luks "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,cluster_size=512" \
+        "${secret[@]}" # without its key material
+    head -c 8192 image >short && keep luks short
     made aes "encrypt.format=aes,encrypt.key-secret=s,cluster_size=512" "${secret[@]}"
     qemu-img create -q -f qcow2 -o cluster_size=512 image 1M
     qemu-io -c "write -P 1 64k 4k" image >/dev/null
@@ -69,9 +71,9 @@ of_qcow2() {
 of_dmg() {
     local make=$here/../formats/dmg/make-udif kind
     for kind in zlib adc bzip2 xz raw; do
-        perl "$make" image raw chunk=256 tables=2 $kind
+        perl "$make" image raw chunk=20 tables=2 $kind
         keep $kind image
-        perl "$make" image raw chunk=100 where=fork comments raw $kind
+        perl "$make" image raw chunk=16 where=fork comments raw $kind
         keep fork-$kind image
     done
     perl "$make" image raw chunk=40 where=both tables=4 order=backward zlib raw
