@@ -19,7 +19,7 @@
 #include "io/file.h"
 
 struct format;
-struct secrets; /* --object secret,...: image/secret.h */
+struct secrets;    /* --object secret,...: image/secret.h */
 struct check_sink; /* formats/format.h */
 
 /* How to open. Zero-initialised = read-only with the chain, locks, writeback. */
@@ -31,7 +31,7 @@ struct image_flags {
     bool check;       /* open what a check may open: corrupt flag, missing refcount table */
     bool forget;      /* drop page cache behind */
     struct file_cache cache;
-    struct secrets *secrets;  /* borrowed; may be NULL */
+    struct secrets *secrets; /* borrowed; may be NULL */
     /* where a repair that opening for writing implies says what it does; borrowed; NULL: nowhere */
     const struct check_sink *repairs;
     uint64_t metadata_budget; /* bytes that this image's own caches may take; 0 = default */
