@@ -58,7 +58,8 @@ static struct file *open_server(const struct server *s, bool write)
     struct file *f = NULL;
     const struct file_options o = {.write = write};
     json_t *node = json_pack("{s:s, s:s}", "driver", "nbd", "path", s->socket);
-    assert_int_equal(file_open(node, &o, &f, &e), 0);
+    if (file_open(node, &o, &f, &e))
+        fail_msg("%s", e.text);
     json_decref(node);
     return f;
 }
