@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/cluster_packer.h"
 #include "formats/codec/codec.h"
 #include "formats/crypt/crypt.h"
 #include "formats/qcow/qcow.h"
@@ -114,41 +115,10 @@ static int qcow_writer_finish(struct writer *base, struct cursor *c, struct page
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-struct packer {
-    const struct codec *codec;
-    void *state;
-    size_t block_size;
-};
-
-static void qcow_packer_free(struct packer *p)
-{
-    if (p && p->state)
-        p->codec->encoder_free(p->state);
-    free(p);
-}
-
 static int qcow_packer_new(const struct writer *base, struct packer **out, struct err *e)
 {
     const struct qcow_writer *w = (const struct qcow_writer *)base;
-    struct packer *p = mem_new(1, sizeof *p, e);
-    if (!p)
-        return -1;
-    p->codec = w->codec;
-    p->block_size = base->block_size;
-    if (p->codec->encoder_new(w->level, PACKED_WINDOW_BITS, &p->state, e)) {
-        qcow_packer_free(p);
-        return -1;
-    }
-    *out = p;
-    return 0;
-}
-
-static int qcow_pack(struct packer *p, uint64_t guest, const void *block, void *out, size_t cap,
-                     size_t *len, struct err *e)
-{
-    (void)guest;
-    return p->codec->encode(p->state, block, p->block_size, out, num_min(cap, p->block_size - 1),
-                            len, e);
+    return cluster_packer_new(w->codec, w->level, PACKED_WINDOW_BITS, base->block_size, out, e);
 }
 
 const struct writer_ops qcow_writer = {
@@ -159,6 +129,6 @@ const struct writer_ops qcow_writer = {
     .publish = tree_writer_publish,
     .finish = qcow_writer_finish,
     .packer_new = qcow_packer_new,
-    .packer_free = qcow_packer_free,
-    .pack = qcow_pack,
+    .packer_free = cluster_packer_free,
+    .pack = cluster_pack,
 };

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/cluster_packer.h"
 #include "formats/codec/codec.h"
 #include "formats/crypt/passphrase.h"
 #include "formats/qcow2/meta.h"
@@ -275,41 +276,10 @@ static int qcow2_writer_finish(struct writer *base, struct cursor *c, struct pag
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-struct packer {
-    const struct codec *codec;
-    void *state;
-    size_t block_size;
-};
-
-static void qcow2_packer_free(struct packer *p)
-{
-    if (p && p->state)
-        p->codec->encoder_free(p->state);
-    free(p);
-}
-
 static int qcow2_packer_new(const struct writer *base, struct packer **out, struct err *e)
 {
     const struct qcow2_writer *w = writer_of(base);
-    struct packer *p = mem_new(1, sizeof *p, e);
-    if (!p)
-        return -1;
-    p->codec = w->codec;
-    p->block_size = base->block_size;
-    if (p->codec->encoder_new(w->level, PACKED_WINDOW_BITS, &p->state, e)) {
-        qcow2_packer_free(p);
-        return -1;
-    }
-    *out = p;
-    return 0;
-}
-
-static int qcow2_pack(struct packer *p, uint64_t guest, const void *block, void *out, size_t cap,
-                      size_t *len, struct err *e)
-{
-    (void)guest;
-    return p->codec->encode(p->state, block, p->block_size, out, num_min(cap, p->block_size - 1),
-                            len, e);
+    return cluster_packer_new(w->codec, w->level, PACKED_WINDOW_BITS, base->block_size, out, e);
 }
 
 const struct writer_ops qcow2_writer = {
@@ -321,6 +291,6 @@ const struct writer_ops qcow2_writer = {
     .add_bitmap = qcow2_writer_add_bitmap,
     .finish = qcow2_writer_finish,
     .packer_new = qcow2_packer_new,
-    .packer_free = qcow2_packer_free,
-    .pack = qcow2_pack,
+    .packer_free = cluster_packer_free,
+    .pack = cluster_pack,
 };
