@@ -12,6 +12,8 @@
 #define FIRST_MAX_BYTES (UINT64_C(256) << 20)
 /* A map looks into so many spans (of up to a slice each) before it answers with what it has. */
 #define MAP_MAX_SPANS 128u
+/* ... and at so many first-level entries of absent tables. */
+#define FIRST_MAX_LOOK (UINT64_C(1) << 20)
 
 struct table {
     struct table_params p;
@@ -127,7 +129,8 @@ static int first_host(const struct table *t, uint64_t index, uint64_t *host, str
 static uint64_t absent_blocks(const struct table *t, uint64_t index, uint64_t want)
 {
     uint64_t per = t->p.table_entries, n = per;
-    while (n < want && ++index < t->n_first &&
+    uint64_t last = index + FIRST_MAX_LOOK;
+    while (n < want && ++index < t->n_first && index < last &&
            table_load(&t->f, t->first + index * t->f.entry_size) == t->f.absent)
         n += per;
     return index >= t->n_first ? UINT64_MAX : n;
