@@ -39,6 +39,11 @@
 #define DMG_LZMA    0x80000008u
 #define DMG_END     0xffffffffu
 
+static inline bool dmg_is_packed(uint32_t type)
+{
+    return type >= DMG_ADC && type <= DMG_LZMA;
+}
+
 /* ---- chunks.c -------------------------------------------------------------------------------- */
 
 struct dmg_chunk {

@@ -25,20 +25,15 @@ static int mish_header(struct dmg_mish *m, const uint8_t *p, struct err *e)
     return 0;
 }
 
-static bool is_packed(uint32_t type)
-{
-    return type >= DMG_ADC && type <= DMG_LZMA;
-}
-
 static int row_check(const struct dmg_chunk *c, uint64_t len, uint32_t row, struct err *e)
 {
     uint64_t most = DMG_PACKED_MAX / DMG_SECTOR;
-    if (is_packed(c->type) && c->sectors > most)
+    if (dmg_is_packed(c->type) && c->sectors > most)
         return err_set(e, EINVAL,
                        "sector count %" PRIu64 " for chunk %" PRIu32 " is larger than max (%" PRIu64
                        ")",
                        c->sectors, row, most);
-    if (is_packed(c->type) && len > DMG_PACKED_MAX)
+    if (dmg_is_packed(c->type) && len > DMG_PACKED_MAX)
         return err_set(e, EINVAL,
                        "length %" PRIu64 " for chunk %" PRIu32 " is larger than max (%" PRIu64 ")",
                        len, row, DMG_PACKED_MAX);
@@ -67,7 +62,7 @@ static int mish_row(struct dmg_mish *m, const uint8_t *p, struct err *e)
         return err_set(e, EINVAL, "chunk %" PRIu32 " is outside of any disk or file", row);
     if (row_check(&c, len, row, e))
         return -1;
-    if (is_packed(c.type))
+    if (dmg_is_packed(c.type))
         c.packed_len = (uint32_t)len;
     return dmg_chunks_add(m->chunks, &c, e);
 }

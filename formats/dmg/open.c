@@ -51,7 +51,7 @@ static uint32_t dmg_largest_block(const struct dmg *d)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < d->chunks.n; i++)
-        if (d->chunks.of[i].packed_len)
+        if (dmg_is_packed(d->chunks.of[i].type))
             most = num_max(most, d->chunks.of[i].sectors);
     return (uint32_t)(most * DMG_SECTOR);
 }
