@@ -87,9 +87,10 @@ int image_open_name(const char *name, const struct image_flags *flags, struct im
                     struct err *e);
 
 /* The image in a file that is open already, without what is below it: what the file lies in is of
- * no interest (memory, in tests). Takes the file, also on failure. */
-int image_open_take_file(struct file *f, const struct image_flags *flags, struct image **out,
-                         struct err *e);
+ * no interest (memory, in tests). `options`: the spec but for the file, or NULL. Takes the file,
+ * also on failure. */
+int image_open_take_file(struct file *f, const json_t *options, const struct image_flags *flags,
+                         struct image **out, struct err *e);
 
 /* Close it and its chain; reports late write errors. NULL is fine. Gone in any case. */
 int image_close(struct image *img, struct err *e);

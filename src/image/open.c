@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/tree.h"
 #include "formats/format.h"
 #include "image/node.h"
 
@@ -141,11 +142,12 @@ int image_open_layer(const json_t *spec, const char *name, const struct image_fl
     return 0;
 }
 
-/* What names that are found inside resolve against, and messages show. */
-static json_t *spec_of_file(const struct file *f, struct err *e)
+/* The file's node is what names that are found inside resolve against, and messages show. */
+static json_t *spec_on_file(const struct file *f, const json_t *options, struct err *e)
 {
-    json_t *spec = json_pack("{s:{s:s,s:o}}", "file", "driver", file_protocol(f), "filename",
+    json_t *file = json_pack("{s:s,s:o}", "driver", file_protocol(f), "filename",
                              json_string_nocheck(file_name(f)));
+    json_t *spec = tree_set(options ? json_deep_copy(options) : json_object(), "file", file);
     if (!spec)
         err_nomem(e);
     return spec;
@@ -182,11 +184,11 @@ int image_open_name(const char *name, const struct image_flags *flags, struct im
     return rc;
 }
 
-int image_open_take_file(struct file *f, const struct image_flags *flags, struct image **out,
-                         struct err *e)
+int image_open_take_file(struct file *f, const json_t *options, const struct image_flags *flags,
+                         struct image **out, struct err *e)
 {
     *out = NULL;
-    json_t *spec = spec_of_file(f, e);
+    json_t *spec = spec_on_file(f, options, e);
     AUTO(image_cleanup) struct image *img = spec ? image_new(spec, file_name(f), flags, e) : NULL;
     json_decref(spec);
     if (!img) {

@@ -14,7 +14,7 @@
 #define HARNESS_MAGIC    "sparse:\n"
 #define HARNESS_HEAD     16u
 #define HARNESS_RECORD   12u
-#define HARNESS_FILE_MAX (UINT64_C(1) << 30) /* of a file that is given as a list */
+#define HARNESS_FILE_MAX (UINT64_C(1) << 24) /* of a file that is given as a list */
 
 /* Read an image of that format out of an input, in every way there is. Ends the process if what a
  * driver says does not hold together. */

@@ -14,7 +14,7 @@ seconds=${1:-20}
 command -v clang >/dev/null || { echo "SKIP: clang is not installed"; exit 77; }
 if command -v ninja >/dev/null; then generator=Ninja; else generator='Unix Makefiles'; fi
 cmake -G "$generator" -S "$top" -B "$build" -DFUZZ=ON -DCMAKE_C_COMPILER=clang >/dev/null
-cmake --build "$build" --target fuzzers fuzz_samples -j "$(nproc)" >"$build/fuzz.log" ||
+cmake --build "$build" --target fuzzers fuzz_samples mpi-img -j "$(nproc)" >"$build/fuzz.log" ||
     { tail -n 30 "$build/fuzz.log"; exit 1; }
 
 formats=$*
@@ -25,13 +25,14 @@ for format in $formats; do
     samples=$top/tests/fuzz/samples/$format
     [ -x "$fuzzer" ] || { echo "$format: no such format"; failed=1; continue; }
     mkdir -p "$corpus" "$found"
-    bash "$top/tests/fuzz/seeds.sh" "$format" "$build/tests/fuzz/fuzz_samples" "$corpus"
+    bash "$top/tests/fuzz/seeds.sh" "$format" "$build/tests/fuzz/fuzz_samples" \
+        "$build/mpi-img" "$corpus"
     before=$(ls "$found" | wc -l)
     [ -d "$samples" ] || samples=
     rc=0
     # shellcheck disable=SC2086  # none or one
-    (cd "$found" && ASAN_OPTIONS=quarantine_size_mb=32 "$fuzzer" "$corpus" $samples -max_total_time="$seconds" -max_len=262144 \
-        -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=256 -artifact_prefix="$found/" \
+    (cd "$found" && ASAN_OPTIONS=quarantine_size_mb=32 "$fuzzer" "$corpus" $samples -max_total_time="$seconds" -max_len=300000 \
+        -timeout=10 -report_slow_units=60 -rss_limit_mb=512 -malloc_limit_mb=256 -artifact_prefix="$found/" \
         -print_final_stats=1 -verbosity=1) >"$build/fuzz_$format.log" 2>&1 || rc=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/fuzz_$format.log")
     new=$(($(ls "$found" | wc -l) - before))

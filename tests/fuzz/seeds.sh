@@ -1,11 +1,13 @@
 #!/bin/bash
-# seeds.sh FORMAT PACKER FOLDER: small images of that format with all its features, to begin with.
+# seeds.sh FORMAT PACKER MAKER FOLDER: small images of that format with all its features, to begin
+# with.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-format=$1 packer=$2 folder=$(realpath "$3")
+format=$1 packer=$(realpath "$2") maker=$(realpath "$3") folder=$(realpath "$4")
 T=$(mktemp -d "${TMPDIR:-/tmp}/mpi-img-seeds.XXXXXX")
 trap 'rm -rf "$T"' EXIT
 cd "$T"
+truncate -s 1M none
 
 # keep NAME FILE: as it is if it is short, else as a list of what is not zero
 keep() {
@@ -20,20 +22,23 @@ keep() {
 guest() {
     truncate -s 1M raw
     perl -e 'print join("", map { "line $_\n" } 1 .. 200)' | dd of=raw conv=notrunc status=none
-    head -c 600 "$0" | dd of=raw bs=1 seek=300000 conv=notrunc status=none
-    perl -e 'srand(1); print map { chr(int(rand(256))) } 1 .. 700' |
+    echo "a few words in the middle" | dd of=raw bs=1 seek=300000 conv=notrunc status=none
+    perl -e 'srand(1); print map { chr(int(rand(256))) } 1 .. 300' |
         dd of=raw bs=1 seek=700000 conv=notrunc status=none
 }
 
-# made NAME OPTIONS [CONVERT'S WORDS]: by the original, where it can
+# made NAME OPTIONS [CONVERT'S WORDS]: by the original, else by ourselves
 made() {
-    local name=$1 options=$2
+    local name=$1 options=$2 program
     shift 2
-    rm -f image
-    if command -v qemu-img >/dev/null &&
-        qemu-img convert -f raw -O "$format" ${options:+-o "$options"} "$@" raw image 2>/dev/null; then
-        keep "$name" image
-    fi
+    for program in qemu-img "$maker"; do
+        rm -f image
+        if "$program" convert -f raw -O "$format" ${options:+-o "$options"} "$@" raw image 2>made.err; then
+            keep "$name" image
+            return 0
+        fi
+    done
+    echo "$format: no $name: $(head -n 1 made.err)"
 }
 
 secret=(--object secret,id=s,data=x)
@@ -53,7 +58,7 @@ of_qcow2() {
     made refcounts-64 refcount_bits=64,lazy_refcounts=on,cluster_size=512
     made backing cluster_size=512 -B none -F raw
     made data-file data_file=data,data_file_raw=on,cluster_size=512
-    made luks "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,cluster_size=512" \
+    made luks "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1,cluster_size=512" \
         "${secret[@]}" # without its key material
     head -c 8192 image >short && keep luks short
     made aes "encrypt.format=aes,encrypt.key-secret=s,cluster_size=512" "${secret[@]}"
@@ -105,7 +110,7 @@ of_qcow() {
     made plain ""
     made packed "" -c
     made aes "encrypt.format=aes,encrypt.key-secret=s" "${secret[@]}"
-    made backing "" -B none
+    made backing "" -B none -F raw
 }
 
 of_qed() {
@@ -143,8 +148,9 @@ of_parallels() {
 }
 
 of_luks() {
-    made plain key-secret=s,iter-time=10 "${secret[@]}"
+    truncate -s 4096 raw # all of it is stored
+    made plain key-secret=s,iter-time=1 "${secret[@]}"
 }
 
 guest
-"of_$format" 2>/dev/null || echo "$format: nothing to begin with"
+"of_$format" || echo "$format: nothing to begin with"

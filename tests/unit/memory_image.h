@@ -14,7 +14,7 @@ static inline struct image *memory_image(const char *driver, const void *data, s
     struct image_flags flags = {.driver = driver};
     err_clear(e);
     assert_int_equal(memory_new("image", data, n, &f, e), 0);
-    image_open_take_file(f, &flags, &img, e);
+    image_open_take_file(f, NULL, &flags, &img, e);
     return img;
 }
 
