@@ -2,8 +2,11 @@
 #ifndef TESTS_FUZZ_HARNESS_H
 #define TESTS_FUZZ_HARNESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "io/file.h"
 
 /*
  * Images of some formats are mostly holes. So that a fuzzer has little to change, an input may be a
@@ -19,5 +22,8 @@
 /* Read an image of that format out of an input, in every way there is. Ends the process if what a
  * driver says does not hold together. */
 void harness_run(const char *format, const uint8_t *input, size_t n);
+
+/* seal.c: the file is open for writing. */
+void harness_seal(const char *format, struct file *f, bool as_it_is);
 
 #endif

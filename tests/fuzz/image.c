@@ -1,7 +1,7 @@
 /*
  * Any bytes as an image of one format: opened, mapped, read, looked at and checked, with nothing
  * worse than an error. The fuzzer of a format is this file with its name in FUZZ_FORMAT; without
- * that it is the part that samples.c calls.
+ * that it is what samples.c calls.
  *
  * What is asked is bounded, not what is answered: a driver that needs time or memory out of all
  * proportion to the bytes in the file has a fault that the fuzzer's limits show.
@@ -25,7 +25,6 @@
 #define BLOCK_MOST   (1 * MIB) /* larger blocks are decoded once */
 #define CHECK_MEMORY (2 * MIB)
 #define BITMAP_MOST  (1u << 26) /* bits */
-#define LUKS_COST    10000u     /* iterations */
 
 enum purpose { TO_READ, TO_INFO, TO_CHECK };
 
@@ -68,25 +67,6 @@ static void put_records(struct file *f, const uint8_t *p, size_t n, struct err *
     }
 }
 
-/* What a password costs stands in the header and is not ours to bound: nobody waits for it here. */
-static void cut_cost(struct file *f, uint64_t at)
-{
-    uint8_t iterations[4];
-    struct err e = ERR_INIT;
-    HOLDS(!file_read_padded(f, iterations, 4, at, NULL, &e));
-    if (be32_load(iterations) <= LUKS_COST || at + 4 > file_size(f))
-        return;
-    be32_store(iterations, LUKS_COST);
-    HOLDS(!file_write(f, iterations, 4, at, &e));
-}
-
-static void cut_costs(struct file *f)
-{
-    cut_cost(f, 164);
-    for (unsigned slot = 0; slot < 8; slot++)
-        cut_cost(f, 208 + slot * 48 + 4);
-}
-
 static struct file *file_of(const char *format, const uint8_t *p, size_t n, struct err *e)
 {
     struct file *f = NULL;
@@ -99,8 +79,7 @@ static struct file *file_of(const char *format, const uint8_t *p, size_t n, stru
         HOLDS(!file_truncate(f, num_min(le64_load(p + 8), HARNESS_FILE_MAX), e));
         put_records(f, p + HARNESS_HEAD, n - HARNESS_HEAD, e);
     }
-    if (!strcmp(format, "luks"))
-        cut_costs(f);
+    harness_seal(format, f, n % 8 == 0);
     f->opt.write = false;
     return f;
 }

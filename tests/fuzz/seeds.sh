@@ -127,11 +127,24 @@ of_vdi() {
 of_vpc() {
     made dynamic ""
     made fixed subformat=fixed
+    qemu-img create -q -f vpc parent 1M
+    qemu-img create -q -f vpc child 1M
+    qemu-io -f vpc -c "write -P 3 4k 4k" child >/dev/null
+    perl "$here/../formats/vpc/make-differencing" child parent W2ru=parent
+    keep differencing child
 }
 
 of_vhdx() {
+    local make=$here/../formats/vhdx/vhdx.pl
     made dynamic block_size=1M,log_size=1M
     made fixed subformat=fixed,block_size=1M,log_size=1M
+    perl "$make" make image size=4M block=1M log=1M put=1M,4k,7 state=2,2
+    keep states image
+    perl "$make" log image at=8192 entry,tail=8192 data=$((5 << 20)),3 zero=$((6 << 20)),4k
+    keep log image
+    perl "$make" make image size=4M block=1M log=1M sector=4096 parent=none \
+        linkage=12345678-1234-1234-1234-123456789abc put=1M,4k,7 full=2
+    keep parent image
 }
 
 of_vmdk() {
@@ -140,6 +153,9 @@ of_vmdk() {
         made $kind subformat=$kind
     done
     made zeroed zeroed_grain=on
+    for kind in stream sparse cowd sesparse; do
+        perl "$here/../formats/vmdk/build.pl" $kind image other size=200 grain=8 zero=1 && keep built-$kind image
+    done
 }
 
 of_parallels() {
