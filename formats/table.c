@@ -232,28 +232,74 @@ static bool run_expects(const struct table *t, const struct run *run, uint64_t r
     return raw == run->raw && !run->entry.has_host && run->entry.kind != EXTENT_PACKED;
 }
 
+/* How many entries from the beginning of the span go on as expected. */
+static uint64_t run_streak(const struct table *t, const struct run *run, const struct span *s)
+{
+    struct run at = *run;
+    uint64_t n = 0;
+    for (; n < s->n; n++) {
+        uint64_t raw = table_load(&t->f, s->entries + n * t->f.entry_size);
+        if (!run_expects(t, &at, raw))
+            break;
+        at.raw = raw;
+    }
+    return n;
+}
+
+/* How many of a streak of `n` entries the driver takes: places only ascend in it, so where one is
+ * refused (behind the end of the file), the later ones are too. */
+static uint64_t streak_taken(const struct table *t, const struct run *run, uint64_t block,
+                             uint64_t n, struct err *e)
+{
+    uint64_t good = 0, bad = n + 1;
+    struct table_entry x;
+    if (!t->p.decode || run->entry.kind != EXTENT_DATA)
+        return n;
+    for (uint64_t i = n; good + 1 < bad; i = good + (bad - good) / 2) {
+        x = (struct table_entry){.kind = EXTENT_HOLE};
+        if (t->p.decode(t->p.ctx, block + i - 1, run->raw + i * t->step, &x, e)) {
+            err_clear(e);
+            bad = i;
+        } else {
+            good = i;
+        }
+    }
+    return good;
+}
+
 /* Extend `run` by the entries of a span; true if all of it joined. */
-static bool run_join(const struct table *t, struct run *run, uint64_t block, const struct span *s,
+static bool run_join(const struct table *t, struct run *run, uint64_t block, struct span s,
                      struct err *e)
 {
-    if (!s->entries) {
+    if (!s.entries) {
         bool hole = run->entry.kind == EXTENT_HOLE && !run->entry.has_host;
-        run->n += hole ? s->n : 0;
+        run->n += hole ? s.n : 0;
         return hole;
     }
-    for (uint64_t i = 0; i < s->n; i++) {
-        uint64_t raw = table_load(&t->f, s->entries + i * t->f.entry_size);
-        if (!run_expects(t, run, raw)) {
-            struct table_entry x;
-            if (entry_decode(t, block + i, raw, &x, e)) {
-                err_clear(e); /* it is told when somebody asks for that block */
-                return false;
-            }
-            if (!run_takes(t, run, &x))
-                return false;
+    while (s.n) {
+        uint64_t n = run_streak(t, run, &s), taken = n ? streak_taken(t, run, block, n, e) : 0;
+        struct table_entry x;
+        run->raw += run->entry.kind == EXTENT_DATA ? taken * t->step : 0;
+        run->n += taken;
+        if (taken < n)
+            return false;
+        block += n;
+        s.entries += n * t->f.entry_size;
+        s.n -= n;
+        if (!s.n)
+            return true;
+        uint64_t raw = table_load(&t->f, s.entries);
+        if (entry_decode(t, block, raw, &x, e)) {
+            err_clear(e); /* it is told when somebody asks for that block */
+            return false;
         }
+        if (!run_takes(t, run, &x))
+            return false;
         run->raw = raw;
         run->n++;
+        block++;
+        s.entries += t->f.entry_size;
+        s.n--;
     }
     return true;
 }
@@ -275,7 +321,7 @@ static int run_begin(struct table *t, uint64_t block, uint64_t max, struct slice
         return 0;
     s.entries += t->f.entry_size;
     s.n--;
-    run_join(t, run, block + 1, &s, e);
+    run_join(t, run, block + 1, s, e);
     return 0;
 }
 
@@ -290,7 +336,7 @@ static void run_extend(struct table *t, uint64_t block, uint64_t max, struct sli
             err_clear(e);
             return;
         }
-        if (!run_join(t, run, block + run->n, &s, e))
+        if (!run_join(t, run, block + run->n, s, e))
             return;
     }
 }
