@@ -278,6 +278,8 @@ int engine_start(const struct engine_options *o, struct engine **out, struct err
 static unsigned used_threads(const struct engine *g, unsigned r, const struct unit_job *job)
 {
     unsigned n = g->threads[r];
+    if (r && job->first_only)
+        return 0;
     if (!g->told)
         n = (unsigned)num_max(n, job->least_workers);
     return job->max_workers ? (unsigned)num_min(n, job->max_workers) : n;

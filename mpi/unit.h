@@ -43,6 +43,7 @@ struct unit_job {
     unsigned max_workers;   /* of a rank, the same on all ranks, as depth is; 0 = all threads */
     unsigned least_workers; /* of a rank whose number of threads nobody has set: for work that waits
                              * more than it computes; the same on all ranks */
+    bool first_only;        /* rank 0's workers alone: messages may hold pointers */
     uint64_t window;        /* units beyond the frontier that may be out; 0 = 4 * workers * depth */
 
     /* -- rank 0, all from one thread ---------------------------------------------------------- */
