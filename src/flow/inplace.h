@@ -20,12 +20,15 @@
 #include "mpi/engine.h"
 
 struct inplace_job {
-    struct edit *edit;    /* begun; ended by the caller */
-    struct image *image;  /* the same one: what fresh units are filled from */
-    uint64_t size;        /* guest bytes that are gone through, from 0; at most the image's */
-    uint64_t sparse_size; /* zeros of data shorter than this stay data; 0 = all zeros are data */
-    enum edit_zero zero;  /* what PIECE_ZERO and long zeros of data become */
-    uint64_t memory;      /* for the chunks of this process; 0 = 256 MiB */
+    struct edit *edit;      /* begun; ended by the caller */
+    struct image *image;    /* the same one: what fresh units are filled from */
+    uint64_t size;          /* guest bytes that are gone through, from 0; at most the image's */
+    uint64_t sparse_size;   /* zeros of data shorter than this stay data; 0 = all zeros are data */
+    enum edit_zero zero;    /* what PIECE_ZERO and long zeros of data become */
+    bool zeros_there;       /* the image is known to read as zeros: they need nothing */
+    uint64_t memory;        /* for the chunks of this process; 0 = 256 MiB */
+    uint64_t rate_limit;    /* bytes a second; 0 = none */
+    unsigned least_workers; /* as unit_job's */
 
     void *ctx;
     /* Rank 0: the next chunk (of inplace_chunk bytes) that has something to do, as unit_job.next.
@@ -37,12 +40,18 @@ struct inplace_job {
                 struct err *e);
     /* Rank 0, in order: this chunk is on its way; for progress, salvage warnings. May be NULL. */
     void (*passed)(void *ctx, uint64_t chunk, uint64_t data_bytes);
+    /* Before it, where read_chunk salvaged: these sectors could not be read. May be NULL. */
+    void (*lost)(void *ctx, const struct salvaged *s, size_t n);
+    /* Any thread: put the words that belong there before an error of writing. Returns -1. May be
+     * NULL. */
+    int (*fail_write)(void *ctx, uint64_t guest, struct err *e);
 };
 
-/* Guest bytes of a chunk of this image: whole units, about a MiB. */
+/* Guest bytes of a chunk of this image: a power of two, whole units, a MiB or more. */
 uint64_t inplace_chunk(const struct edit *d);
 
-/* Rank 0 and its threads do the work, other ranks return with it. All that was written is flushed
+/* Rank 0 and its threads do the work, other ranks return with it and look at no member of theirs.
+ * All that was written is flushed
  * when this returns 0. After an error the image is as good as before: each chunk is done or not. */
 int inplace_run(struct engine *g, const struct inplace_job *job, struct err *e);
 

@@ -74,6 +74,11 @@ uint64_t edit_unit(const struct edit *d)
     return d->unit;
 }
 
+struct image *edit_image(const struct edit *d)
+{
+    return d->img;
+}
+
 int edit_flush(struct edit *d, struct err *e)
 {
     return d->ops->flush(d->img, e);

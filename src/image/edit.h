@@ -37,5 +37,6 @@ int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_plac
                struct err *e);
 int edit_link(struct edit *d, const struct edit_place *p, struct err *e);
 uint64_t edit_unit(const struct edit *d);
+struct image *edit_image(const struct edit *d); /* borrowed */
 
 #endif
