@@ -310,6 +310,7 @@ const struct edit_ops qcow2_edit = {
     .flush = qcow2_edit_flush,
     .resize = qcow2_resize,
     .set_backing = qcow2_set_backing,
+    .empty = qcow2_empty,
     .snapshot_create = qcow2_snapshot_create,
     .snapshot_apply = qcow2_snapshot_apply,
     .snapshot_delete = qcow2_snapshot_delete,

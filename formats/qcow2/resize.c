@@ -60,8 +60,7 @@ static int resize_steps(struct qcow2_switch *s, uint64_t size, struct err *e)
     return qcow2_switch_commit(s, e);
 }
 
-/* The end of the file that nothing refers to any more. */
-static int file_cut(struct qcow2_switch *s, struct err *e)
+int qcow2_file_cut(struct qcow2_switch *s, struct err *e)
 {
     uint64_t end;
     if (qcow2_counts_end(s->counts, &end, e))
@@ -82,7 +81,7 @@ int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, 
         return -1;
     if (qcow2_switch_begin(q, &s, e))
         return -1;
-    int r = resize_steps(&s, size, e) || file_cut(&s, e) ? -1 : 0;
+    int r = resize_steps(&s, size, e) || qcow2_file_cut(&s, e) ? -1 : 0;
     qcow2_switch_end(&s);
     return r ? -1 : qcow2_reload(img, e);
 }

@@ -50,6 +50,8 @@ int qcow2_switch_cut(struct qcow2_switch *s, uint64_t *l1_entry, uint64_t first,
 /* Counts, sync, header, sync; then what is free is given back, and q says what the header says. */
 int qcow2_switch_commit(struct qcow2_switch *s, struct err *e);
 
+/* After a commit: cut off the end of the file that nothing refers to any more (resize.c). */
+int qcow2_file_cut(struct qcow2_switch *s, struct err *e);
 /* After a commit: what was read at opening is read again. */
 int qcow2_reload(struct image *img, struct err *e);
 

@@ -10,6 +10,9 @@ int qcow2_snapshot_create(struct image *img, const char *name, uint64_t seconds,
 int qcow2_snapshot_apply(struct image *img, const char *id, struct err *e);
 int qcow2_snapshot_delete(struct image *img, const char *id, struct err *e);
 
+/* empty.c */
+int qcow2_empty(struct image *img, struct err *e);
+
 /* resize.c */
 int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
 int qcow2_set_backing(struct image *img, const char *name, const char *format, struct err *e);
