@@ -11,8 +11,9 @@
 #define THREADS_MAX 4096
 
 const struct command *const command_all[] = {
-    &command_check, &command_compare, &command_convert, &command_create,
-    &command_info,  &command_map,     &command_measure, NULL,
+    &command_check,   &command_commit,  &command_compare,
+    &command_convert, &command_create,  &command_info,
+    &command_map,     &command_measure, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -57,6 +58,11 @@ int args_take_threads(void *field, const char *value, struct err *e)
 int args_take_memory(void *field, const char *value, struct err *e)
 {
     return size_operand(value, "memory size", field, e);
+}
+
+int args_take_rate(void *field, const char *value, struct err *e)
+{
+    return size_operand(value, "rate limit", field, e);
 }
 
 int args_take_engine(void *field, const char *value, struct err *e)

@@ -11,8 +11,8 @@
 extern const struct command *const command_all[]; /* NULL-terminated, in the order of the help */
 const struct command *command_find(const char *name);
 
-extern const struct command command_check, command_compare, command_convert, command_create,
-    command_info, command_map, command_measure;
+extern const struct command command_check, command_commit, command_compare, command_convert,
+    command_create, command_info, command_map, command_measure;
 
 /* How a parallel subcommand is to use the machine: the first member of its arguments. */
 struct engine_args {
@@ -31,6 +31,7 @@ int command_unexpected(const char *operand);
 
 int args_take_threads(void *field, const char *value, struct err *e);
 int args_take_memory(void *field, const char *value, struct err *e);
+int args_take_rate(void *field, const char *value, struct err *e);
 int args_take_engine(void *field, const char *value, struct err *e);
 /* -o: is it a legal list? */
 int args_check_list(void *field, const char *value, struct err *e);
@@ -54,6 +55,13 @@ int args_check_snapshot(void *field, const char *value, struct err *e);
         .name = "memory", .metavar = "size", .take = TAKE_VALUE, .call = args_take_memory,         \
         .offset = offsetof(type, field),                                                           \
         .help = "Memory that each process may take for its work (default 256M)"                    \
+    }
+/* -r */
+#define ROW_RATE_LIMIT(type, field)                                                                \
+    {                                                                                              \
+        .letter = 'r', .name = "rate-limit", .metavar = "rate_limit", .take = TAKE_VALUE,          \
+        .call = args_take_rate, .offset = offsetof(type, field),                                   \
+        .help = "Bytes to write a second at most"                                                  \
     }
 
 #endif

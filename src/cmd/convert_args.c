@@ -37,11 +37,6 @@ static int convert_take_sparse(void *field, const char *value, struct err *e)
     return 0;
 }
 
-static int convert_take_rate(void *field, const char *value, struct err *e)
-{
-    return size_operand(value, "rate limit", field, e);
-}
-
 static int convert_take_parallel(void *field, const char *value, struct err *e)
 {
     struct err ignored = ERR_INIT;
@@ -162,7 +157,7 @@ const struct option_row convert_rows[] = {
     ROW_CONVERT_VALUE('S', "sparse-size", "sparse_size", sparse, convert_take_sparse,
                       "Runs of zeros of at least this size become holes (default 4k); 0 writes "
                       "everything, so that the output is fully allocated"),
-    ROW_CONVERT_VALUE('r', "rate-limit", "rate_limit", rate_limit, convert_take_rate,
+    ROW_CONVERT_VALUE('r', "rate-limit", "rate_limit", rate_limit, args_take_rate,
                       "Bytes to write a second at most, by all ranks together"),
     ROW_CONVERT_VALUE('m', "parallel", "num_coroutines", engine.threads, convert_take_parallel,
                       "Worker threads of each process, 1 to 16; see --threads for more"),
