@@ -117,7 +117,8 @@ static void set_source(struct commit *c)
     c->partition = (struct partition){.source = &c->source,
                                       .chunk_size = inplace_chunk(c->edit),
                                       .stop_depth = c->depth,
-                                      .zeros_count = true};
+                                      .zeros_count = true,
+                                      .over = c->base};
 }
 
 static int begin(struct commit *c, struct err *e)

@@ -11,11 +11,13 @@
 #include "base/signals.h"
 #include "flow/bitmaps.h"
 #include "flow/chunk.h"
+#include "flow/convert_inplace.h"
 #include "flow/partition.h"
 #include "flow/place.h"
 #include "flow/read.h"
 #include "flow/squeeze.h"
 #include "flow/target.h"
+#include "flow/telling.h"
 #include "flow/throttle.h"
 #include "flow/walk.h"
 #include "flow/write.h"
@@ -37,8 +39,7 @@ struct convert {
     struct partition partition;
     struct placer *placer;
     struct cursor granted;
-    uint64_t data_total; /* bytes, for progress; 0 = count by guest size */
-    uint64_t data_done;
+    struct telling telling;
 };
 
 /* What a worker tells of a chunk: this head, the needs, the sectors that could not be read. */
@@ -193,22 +194,11 @@ static enum unit_next next_unit(void *ctx, uint64_t *unit, struct err *e)
 
 static void warn_salvaged(const struct convert *c, const unsigned char *at, uint32_t n)
 {
-    for (uint32_t i = 0; i < n && !c->o->quiet && c->report->warn; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         struct salvaged lost;
         memcpy(&lost, at + i * sizeof lost, sizeof lost);
-        char text[200];
-        snprintf(text, sizeof text, "error while reading offset %" PRIu64 ": %s", lost.guest,
-                 strerror(lost.error));
-        c->report->warn(c->report->ctx, text);
+        telling_salvaged(&c->telling, &lost);
     }
-}
-
-static void show_progress(struct convert *c, uint64_t unit, uint64_t data)
-{
-    c->data_done += data;
-    double done = c->data_total ? (double)c->data_done / (double)c->data_total
-                                : (double)(unit * c->target.chunk_size) / (double)c->source.size;
-    progress_update(&c->report->progress, 100 * (done > 1 ? 1 : done));
 }
 
 static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, struct blob *grant,
@@ -221,7 +211,7 @@ static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, 
     memcpy(&head, need->data, sizeof head);
     const unsigned char *words = (const unsigned char *)need->data + sizeof head;
     warn_salvaged(c, words + head.blocks * sizeof(need_t), head.salvaged);
-    show_progress(c, unit, head.data);
+    telling_progress(&c->telling, unit * c->target.chunk_size, head.data);
     if (!c->placer)
         return PLACE_GO_ON;
     /* the message is copied as it arrives: its needs are aligned as the head is */
@@ -263,7 +253,7 @@ static void set_rules(struct convert *c)
     bool reserve = writer && writer->reserve;
     bool crypts = writer && writer->crypt;
     bool packs = target_packed_max(&c->target) > 0;
-    bool offload = o->copy_offload && !crypts && !packs; /* those need the bytes */
+    bool offload = o->copy_offload && !crypts && !packs && !c->plan.alone; /* they need bytes */
     /* encrypted zeros are bytes like all others, where nothing says that a block is absent */
     bool zeros_written = crypts && (writer->in_place || (reserve && !writer->zero_flag));
     uint64_t sparse_size = zeros_written ? 0 : o->sparse_size;
@@ -311,7 +301,8 @@ static int begin(struct convert *c, struct err *e)
     if (target_begin(c->o, &c->target, &c->plan, e) < 0)
         return -1;
     set_rules(c);
-    if (c->report->exact && source_data_bytes(&c->source, &c->data_total, e) < 0)
+    c->telling = (struct telling){.o = c->o, .report = c->report, .size = c->source.size};
+    if (c->report->exact && source_data_bytes(&c->source, &c->telling.data_total, e) < 0)
         return -1;
     return c->target.block_size
                ? placer_new(c->target.writer, c->target.file, c->target.pages, &c->placer, e)
@@ -323,6 +314,8 @@ static int join(struct convert *c, const struct blob *plan, struct err *e)
     if (plan->len != sizeof c->plan)
         return err_set(e, EPROTO, "A plan of %zu bytes", plan->len);
     memcpy(&c->plan, plan->data, sizeof c->plan);
+    if (c->plan.alone)
+        return 0;
     if (source_open(c->o, &c->source, e) < 0)
         return -1;
     if (c->source.size != c->plan.size)
@@ -376,6 +369,8 @@ static void fit_memory(const struct engine *g, const struct convert *c, struct u
 
 static int run(struct engine *g, struct convert *c, struct err *e)
 {
+    if (c->plan.alone)
+        return convert_inplace(g, c->o, &c->read, &c->target, &c->telling, e);
     struct unit_job job = {
         .ctx = c,
         .next = next_unit,

@@ -13,6 +13,21 @@ static bool counts(const struct partition *p, const struct extent *x)
     return !walk_is_zero(x) || p->zeros_count || x->guest < p->backed;
 }
 
+/* How much of an extent of zeros changes nothing; 0 = none. */
+static int zeros_already(const struct partition *p, const struct extent *x, uint64_t *length,
+                         struct err *e)
+{
+    struct extent was;
+    *length = 0;
+    if (!p->over || !walk_is_zero(x) || x->guest >= p->over->size)
+        return 0;
+    uint64_t most = num_min(x->length, p->over->size - x->guest);
+    if (image_map_chain(p->over, x->guest, most, UINT_MAX, &was, e) < 0)
+        return -1;
+    *length = walk_is_zero(&was) ? was.length : 0;
+    return 0;
+}
+
 /* The part of [at, size) that is empty for certain: 0 = none. */
 static int empty_length(struct partition *p, uint64_t *length, struct err *e)
 {
@@ -21,7 +36,9 @@ static int empty_length(struct partition *p, uint64_t *length, struct err *e)
     struct extent x;
     if (source_map(p->source, p->at, asked, p->stop_depth, &x, e) < 0)
         return err_prefix(e, "error while reading block status at offset %" PRIu64 ": ", p->at);
-    *length = counts(p, &x) ? 0 : x.length;
+    *length = x.length;
+    if (counts(p, &x) && zeros_already(p, &x, length, e) < 0)
+        return -1;
     p->window = walk_window(asked, *length, p->chunk_size);
     return 0;
 }

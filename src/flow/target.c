@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "flow/inplace.h"
 
 #define CHUNK_IN_PLACE MIB /* of targets without a writer */
 
@@ -161,6 +162,33 @@ static int find_shift(struct target *t, struct target_plan *plan, struct err *e)
     return 0;
 }
 
+/* Guest offset is file offset: all ranks write. */
+static int begin_raw(const struct convert_options *o, struct target *t, struct target_plan *plan,
+                     struct err *e)
+{
+    t->chunk_size = CHUNK_IN_PLACE;
+    t->fresh_zero = o->target_is_zero;
+    if (find_shift(t, plan, e) < 0)
+        return -1;
+    if (strlen(file_name(t->file)) >= sizeof plan->path)
+        return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
+    strcpy(plan->path, file_name(t->file));
+    return 0;
+}
+
+static int begin_edit(const struct convert_options *o, struct target *t, struct target_plan *plan,
+                      struct err *e)
+{
+    if (o->compress)
+        return err_set(e, ENOTSUP, "%s: compressing into an image that is there is not supported",
+                       o->target);
+    if (edit_begin(t->image, &t->edit, e) < 0)
+        return err_prefix(e, "%s: ", o->target);
+    t->chunk_size = inplace_chunk(t->edit);
+    plan->alone = true;
+    return 0;
+}
+
 static int begin_existing(const struct convert_options *o, struct target *t,
                           struct target_plan *plan, struct err *e)
 {
@@ -174,24 +202,15 @@ static int begin_existing(const struct convert_options *o, struct target *t,
     if (image_open(o->target_spec, o->target, &flags, &t->image, e) < 0)
         return -1;
     t->format = t->image->format;
-    if (strcmp(t->format->name, "raw") != 0)
-        return err_set(e, ENOTSUP,
-                       "%s: writing into an existing image of format '%s' is not supported yet",
-                       o->target, t->format->name);
+    if (o->compress && !t->format->supports_compression)
+        return err_set(e, ENOTSUP, "Compression not supported for this file format");
     if (t->image->backing && o->target_is_zero)
         return err_set(e, 0,
                        "Cannot use --target-is-zero when the destination image has a backing file");
     if (t->image->size < plan->size)
         return err_set(e, 0, "output file is smaller than input file");
     t->file = t->data = t->image->file;
-    t->chunk_size = CHUNK_IN_PLACE;
-    t->fresh_zero = o->target_is_zero;
-    if (find_shift(t, plan, e) < 0)
-        return -1;
-    if (strlen(file_name(t->file)) >= sizeof plan->path)
-        return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
-    strcpy(plan->path, file_name(t->file));
-    return 0;
+    return strcmp(t->format->name, "raw") ? begin_edit(o, t, plan, e) : begin_raw(o, t, plan, e);
 }
 
 /* ---- public -----------------------------------------------------------------------------------
@@ -212,7 +231,7 @@ static int begin(const struct convert_options *o, struct target *t, struct targe
 static bool is_to_be_zeroed(const struct convert_options *o, const struct target *t)
 {
     const struct writer *w = t->writer;
-    bool plain = !w || (w->in_place && !w->crypt && !w->ops->part);
+    bool plain = t->edit ? false : !w || (w->in_place && !w->crypt && !w->ops->part);
     return plain && o->sparse_size && !t->fresh_zero && t->data;
 }
 
@@ -306,8 +325,9 @@ int target_finish(const struct convert_options *o, struct target *t, struct curs
 {
     if (!o->no_create)
         return finish_fresh(t, c, e) < 0 ? creation_failed(o, e) : 0;
+    struct edit *edit = MEM_TAKE(t->edit);
     struct image *image = MEM_TAKE(t->image);
-    if (file_sync(image->file, e) < 0) {
+    if (edit_end(edit, e) < 0 || file_sync(image->file, e) < 0) {
         image_cleanup(&image);
         return err_prefix(e, "%s: ", o->target);
     }
@@ -321,6 +341,7 @@ void target_release(struct target *t, char *removed)
         t->writer->ops->free(t->writer);
     pages_free(t->pages);
     file_cleanup(&t->own);
+    edit_cleanup(&t->edit);
     image_cleanup(&t->image);
     output_abandon(t->output, removed);
     *t = (struct target){0};

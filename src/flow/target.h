@@ -13,6 +13,7 @@
 #include "flow/convert.h"
 #include "formats/format.h"
 #include "formats/writer.h"
+#include "image/edit.h"
 #include "io/output.h"
 #include "io/pages.h"
 
@@ -22,6 +23,7 @@ struct target_plan {
     uint64_t backed;     /* guest bytes that the target's backing image has; 0 = no backing */
     uint64_t shift;      /* place of guest byte 0 in an existing raw image */
     bool zeroed;         /* what was there was made zeros */
+    bool alone;          /* an image with tables is written in place: by rank 0 */
     uint64_t time;       /* seconds since 1970 */
     uint8_t random[64];  /* for UUIDs and the like */
     char path[PATH_MAX]; /* the file to open */
@@ -31,6 +33,7 @@ struct target {
     const struct format *format;
     struct output *output; /* rank 0 and fresh */
     struct image *image;   /* rank 0 and existing */
+    struct edit *edit;     /* rank 0 and existing, but raw: begun */
     struct file *own;      /* opened here by a rank that joined */
     struct file *file;     /* the image file */
     struct file *data;     /* where guest data goes */
