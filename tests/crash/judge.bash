@@ -4,6 +4,7 @@
 #                                           as the raw file BEFORE or as AFTER
 #   judge.bash sectors IMAGE FORMAT BEFORE AFTER     ..., each sector as in one of them
 #   judge.bash mends IMAGE FORMAT BEFORE             a check -r all ends well, and then it reads as BEFORE
+#   judge.bash grows IMAGE BEFORE AFTER     sectors of a qcow2 image that may still be shorter than they
 #   judge.bash opens IMAGE FORMAT                    ... and that is all
 # Several, with "and" between them.
 # shellcheck shell=bash
@@ -40,6 +41,13 @@ sectors() {
     opens "$1" "$2"
     "$IMG" convert -f "$2" -O raw "$1" .raw || wrong "cannot be read"
     "$REPLAY" sectors "$3" "$4" .raw
+}
+
+grows() {
+    opens "$1" qcow2
+    "$IMG" convert -f qcow2 -O raw "$1" .raw || wrong "cannot be read"
+    truncate -s "$(stat -c %s "$2")" .raw
+    "$REPLAY" sectors "$2" "$3" .raw
 }
 
 while [ $# -gt 0 ]; do
