@@ -6,6 +6,9 @@
 
 struct codec;
 
+#define CLUSTER_PACKER_WINDOW 12 /* bits: readers of these formats inflate with a window of 4 KiB  \
+                                  */
+
 /* One thread's encoder of blocks of block_size bytes; `level` and `window_bits` as codec.h has
  * them. */
 int cluster_packer_new(const struct codec *codec, int level, int window_bits, size_t block_size,

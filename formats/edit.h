@@ -36,6 +36,7 @@ struct edit_place {
     bool is_zero; /* fresh, and known to read as zeros: what is zero needs no writing */
     const struct crypt *crypt; /* as in struct extent */
     uint64_t crypt_at;
+    uint32_t packed_len; /* > 0: so many encoded bytes stand for all of it (place_packed) */
 };
 
 enum edit_zero {
@@ -48,6 +49,21 @@ enum edit_prealloc {
     EDIT_PREALLOC_METADATA,
     EDIT_PREALLOC_FALLOC,
     EDIT_PREALLOC_FULL
+};
+
+/* Images whose clusters can be encoded ("packed") one by one. */
+struct packer;
+struct edit_packing {
+    /* Guest bytes that are encoded together; not less than a unit. */
+    uint64_t (*block)(struct image *img);
+    /* One thread's encoder; pack: *len = 0 for what does not get smaller. `level`: 0 = default. */
+    int (*packer_new)(struct image *img, int level, struct packer **out, struct err *e);
+    void (*packer_free)(struct packer *p);
+    int (*pack)(struct packer *p, uint64_t guest, const void *block, void *out, size_t cap,
+                size_t *len, struct err *e);
+    /* Where `len` encoded bytes of the block at `guest` may be written: fresh. As place. */
+    int (*place)(struct image *img, uint64_t guest, uint32_t len, struct edit_place *out,
+                 struct err *e);
 };
 
 struct edit_ops {
@@ -65,6 +81,7 @@ struct edit_ops {
                  struct err *e);
     /* A fresh place holds its data: from the next map on it is what the guest reads. */
     int (*link)(struct image *img, const struct edit_place *p, struct err *e);
+    const struct edit_packing *packing; /* NULL: cannot */
 
     /* The units [guest, guest + length) read as zeros from now on, without data. *done = how many
      * bytes of it from the front: what cannot be marked so, the core writes. NULL: nothing can. */

@@ -11,7 +11,6 @@
 #include "formats/qcow/qcow.h"
 #include "formats/tree_writer.h"
 
-#define PACKED_WINDOW_BITS 12 /* readers inflate with a window of 4 KiB */
 
 struct qcow_writer {
     struct tree_writer tree; /* first: the core's pointer is to its writer */
@@ -118,7 +117,7 @@ static int qcow_writer_finish(struct writer *base, struct cursor *c, struct page
 static int qcow_packer_new(const struct writer *base, struct packer **out, struct err *e)
 {
     const struct qcow_writer *w = (const struct qcow_writer *)base;
-    return cluster_packer_new(w->codec, w->level, PACKED_WINDOW_BITS, base->block_size, out, e);
+    return cluster_packer_new(w->codec, w->level, CLUSTER_PACKER_WINDOW, base->block_size, out, e);
 }
 
 const struct writer_ops qcow_writer = {

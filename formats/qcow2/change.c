@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/qcow2/count.h"
 
 #define BUDGET_DEFAULT (32 * MIB)
 #define TABLES_LEAST   8u
@@ -30,6 +31,9 @@ struct qcow2_change {
     struct l2 **loaded;
     size_t n_loaded, hand, most;
     size_t n_dirty;
+
+    uint64_t packed_at, packed_left, packed_refs; /* behind the last encoded cluster. It may be free
+                                                   * after a flush */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -137,6 +141,7 @@ static int tables_write(struct qcow2_change *c, struct err *e)
 static int flush(struct qcow2_change *c, struct file *data, struct err *e)
 {
     struct file *file = c->q->file;
+    c->packed_left = 0;
     if ((data && data != file && file_sync(data, e)) || qcow2_counts_flush(c->counts, e) ||
         file_sync(file, e))
         return -1;
@@ -336,6 +341,40 @@ int qcow2_change_set(struct qcow2_change *c, uint64_t cluster, const struct qcow
 {
     pthread_mutex_lock(&c->lock);
     int r = set(c, cluster, entry, e);
+    pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
+/* ---- encoded clusters ------------------------------------------------------------------------ */
+
+static int take_packed(struct qcow2_change *c, uint32_t len, uint64_t *host, struct err *e)
+{
+    uint64_t cluster = c->q->cluster_size, fresh;
+    bool open =
+        c->packed_left && c->packed_refs < qcow2_count_max(c->q->head.header.refcount_order);
+    *host = c->packed_at;
+    if (open && len <= c->packed_left) {
+        if (qcow2_counts_raise(c->counts, *host, len, e))
+            return -1;
+        c->packed_refs++;
+    } else {
+        if (qcow2_counts_take(c->counts, 1, &fresh, e))
+            return -1;
+        bool runs_on = open && c->packed_at + c->packed_left == fresh;
+        if (runs_on && qcow2_counts_raise(c->counts, *host, 1, e))
+            return -1;
+        *host = runs_on ? *host : fresh;
+        c->packed_refs = 1;
+    }
+    c->packed_at = *host + len;
+    c->packed_left = num_up(c->packed_at, cluster) - c->packed_at;
+    return 0;
+}
+
+int qcow2_change_take_packed(struct qcow2_change *c, uint32_t len, uint64_t *host, struct err *e)
+{
+    pthread_mutex_lock(&c->lock);
+    int r = take_packed(c, len, host, e);
     pthread_mutex_unlock(&c->lock);
     return r;
 }

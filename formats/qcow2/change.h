@@ -34,6 +34,10 @@ int qcow2_change_get(struct qcow2_change *c, uint64_t cluster, struct qcow2_entr
 int qcow2_change_set(struct qcow2_change *c, uint64_t cluster, const struct qcow2_entry *entry,
                      struct err *e);
 
+/* Room for `len` encoded bytes, less than a cluster: behind the last ones where that can be,
+ * counted as one reference to each cluster it touches. */
+int qcow2_change_take_packed(struct qcow2_change *c, uint32_t len, uint64_t *host, struct err *e);
+
 /* All on storage, in order. `data`: the file that guest data was written to. */
 int qcow2_change_flush(struct qcow2_change *c, struct file *data, struct err *e);
 

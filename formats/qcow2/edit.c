@@ -157,9 +157,18 @@ static int link_cluster(struct qcow2 *q, uint64_t guest, uint64_t length, uint64
     return qcow2_change_set(q->change, cluster, &entry, e);
 }
 
+static int link_packed(struct qcow2 *q, const struct edit_place *p, struct err *e)
+{
+    const struct qcow2_entry entry = {qcow2_packed_entry(q->cluster_bits, p->host, p->packed_len),
+                                      0};
+    return qcow2_change_set(q->change, p->guest >> q->cluster_bits, &entry, e);
+}
+
 static int qcow2_link(struct image *img, const struct edit_place *p, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
+    if (p->packed_len)
+        return link_packed(q, p, e);
     for (uint64_t done = 0, n; done < p->length; done += n) {
         n = num_min(p->length - done, q->cluster_size - (p->guest + done) % q->cluster_size);
         if (link_cluster(q, p->guest + done, n, p->host + done, e))
@@ -305,6 +314,7 @@ const struct edit_ops qcow2_edit = {
     .unit = qcow2_unit,
     .place = qcow2_place,
     .link = qcow2_link,
+    .packing = &qcow2_packing,
     .zero = qcow2_zero,
     .discard = qcow2_discard,
     .flush = qcow2_edit_flush,

@@ -21,7 +21,7 @@ void qcow2_layout_init(struct qcow2_layout *l, const struct qcow2_create *c)
 {
     uint64_t cluster = UINT64_C(1) << c->cluster_bits;
     uint64_t refs_entries = (cluster * 8) >> c->refcount_order;
-    unsigned packed_bits = 62 - (c->cluster_bits - 8);
+    unsigned packed_bits = qcow2_packed_bits(c->cluster_bits);
     *l = (struct qcow2_layout){
         .size = c->size,
         .cluster = cluster,

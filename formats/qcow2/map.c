@@ -40,7 +40,7 @@ int qcow2_l1_decode(const struct qcow2 *q, uint64_t index, uint64_t raw, uint64_
 
 void qcow2_packed_place(uint32_t cluster_bits, uint64_t raw, uint64_t *host, uint32_t *len)
 {
-    unsigned x = 62 - (cluster_bits - 8);
+    unsigned x = qcow2_packed_bits(cluster_bits);
     uint64_t sectors = (raw & ~(QCOW2_COPIED | QCOW2_COMPRESSED)) >> x;
     *host = raw & ((UINT64_C(1) << x) - 1);
     *len = (uint32_t)((sectors + 1) * 512 - (*host & 511));

@@ -91,14 +91,6 @@ size_t qcow2_meta_memory(const struct qcow2_meta *m)
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-/* "Compressed Clusters Descriptor": sectors beyond the first one, then the place. */
-static uint64_t packed_entry(const struct qcow2_meta *m, uint64_t host, uint32_t len)
-{
-    unsigned shift = 62 - (m->create->cluster_bits - 8);
-    uint64_t more = (host + len - 1) / 512 - host / 512;
-    return QCOW2_COMPRESSED | more << shift | host;
-}
-
 /* What is in an encrypted cluster that was never written is no zeros. */
 static bool is_marked_zero(const struct qcow2_create *c, need_t need)
 {
@@ -108,7 +100,7 @@ static bool is_marked_zero(const struct qcow2_create *c, need_t need)
 static uint64_t entry_of(const struct qcow2_meta *m, need_t need, uint64_t host)
 {
     if (need_is_packed(need))
-        return packed_entry(m, host, need_packed_len(need));
+        return qcow2_packed_entry(m->create->cluster_bits, host, need_packed_len(need));
     if (host != PLACE_NONE)
         return host | QCOW2_COPIED | (is_marked_zero(m->create, need) ? QCOW2_ZERO : 0);
     return m->create->extended_l2 ? 0 : QCOW2_ZERO;

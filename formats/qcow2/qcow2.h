@@ -13,8 +13,10 @@
  *   bitmap.c     the bitmap directory and tables
  *   check.c      reference counting against refcounts; check_walk.c, tally.c; repair.c: -r
  *   options.c    create options and their checks
- *   writer.c     layout of a fresh image: place, publish, finish
- *   measure.c    the size of an image not yet written
+ *   change.c     L1 and L2 of an image that is there, in memory; counts.c: refcounts; edit.c over
+ * both packing.c    encoded clusters in it;  switch.c: as a whole;  empty.c, resize.c,
+ * snapshot_edit.c writer.c     layout of a fresh image: place, publish, finish measure.c    the
+ * size of an image not yet written
  */
 #ifndef FORMATS_QCOW2_QCOW2_H
 #define FORMATS_QCOW2_QCOW2_H
@@ -56,6 +58,18 @@
 #define QCOW2_MAX_SNAPSHOTS      65536u
 #define QCOW2_MAX_BACKING_NAME   1023u
 #define QCOW2_MAX_BITMAPS        65535u
+
+/* "Compressed Clusters Descriptor": sectors beyond the first one, then the place. */
+static inline unsigned qcow2_packed_bits(unsigned cluster_bits)
+{
+    return 62 - (cluster_bits - 8);
+}
+
+static inline uint64_t qcow2_packed_entry(unsigned cluster_bits, uint64_t host, uint32_t len)
+{
+    uint64_t more = (host + len - 1) / 512 - host / 512;
+    return QCOW2_COMPRESSED | more << qcow2_packed_bits(cluster_bits) | host;
+}
 
 extern const struct format format_qcow2;               /* open.c */
 extern const struct option_def qcow2_create_options[]; /* options.c */

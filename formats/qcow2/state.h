@@ -41,6 +41,7 @@ struct qcow2_bitmap {
 
 struct qcow2_extended; /* extended.c */
 struct qcow2_change;   /* change.h */
+struct edit_packing;
 
 struct qcow2 {
     struct qcow2_head head;
@@ -102,6 +103,9 @@ int qcow2_l1_decode(const struct qcow2 *q, uint64_t index, uint64_t raw, uint64_
                     struct err *e);
 /* Where a compressed cluster's bytes are. */
 void qcow2_packed_place(uint32_t cluster_bits, uint64_t raw, uint64_t *host, uint32_t *len);
+
+/* packing.c */
+extern const struct edit_packing qcow2_packing;
 
 /* change_map.c: the same while the image is being changed. */
 int qcow2_change_map(struct qcow2 *q, uint64_t guest, uint64_t length, struct extent *out,

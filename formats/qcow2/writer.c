@@ -12,7 +12,6 @@
 
 /* qemu leaves the feature names out where the first cluster is small */
 #define FEATURES_MIN_CLUSTER (8 * KIB)
-#define PACKED_WINDOW_BITS   12 /* readers inflate with a window of 4 KiB */
 
 struct qcow2_writer {
     struct writer w;
@@ -279,7 +278,7 @@ static int qcow2_writer_finish(struct writer *base, struct cursor *c, struct pag
 static int qcow2_packer_new(const struct writer *base, struct packer **out, struct err *e)
 {
     const struct qcow2_writer *w = writer_of(base);
-    return cluster_packer_new(w->codec, w->level, PACKED_WINDOW_BITS, base->block_size, out, e);
+    return cluster_packer_new(w->codec, w->level, CLUSTER_PACKER_WINDOW, base->block_size, out, e);
 }
 
 const struct writer_ops qcow2_writer = {

@@ -104,6 +104,8 @@ int convert_inplace(struct engine *g, const struct convert_options *o,
         job.size = read->source->size;
         job.sparse_size = o->sparse_size;
         job.zeros_there = o->target_is_zero && o->sparse_size;
+        job.compress = o->compress;
+        job.level = o->level;
         job.memory = o->memory;
         job.rate_limit = o->rate_limit;
         job.least_workers = least_workers(&c);

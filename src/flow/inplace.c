@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "flow/inplace_chunk.h"
+#include "flow/inplace_pack.h"
 #include "flow/walk.h"
 #include "formats/format.h"
 
@@ -28,6 +29,7 @@ struct inplace {
 struct worker {
     struct inplace *run;
     struct image_reader *reader;
+    struct packer *packer;
     struct throttle throttle;
     unsigned n_slots;
     struct inplace_slot *told[DEPTH_MOST]; /* the bytes of a message: rank 0 is this process */
@@ -42,18 +44,22 @@ static void worker_free(void *worker)
     for (unsigned i = 0; i < w->n_slots; i++)
         inplace_slot_release(&w->slots[i]);
     image_reader_free(w->reader);
+    if (w->packer)
+        w->run->rules.packing->packer_free(w->packer);
     free(w);
 }
 
 static int worker_fill(struct worker *w, unsigned depth, struct err *e)
 {
+    const struct inplace_rules *rules = &w->run->rules;
     w->reader = image_reader_new(e);
-    if (!w->reader)
+    if (!w->reader || (rules->packing &&
+                       rules->packing->packer_new(rules->image, w->run->job->level, &w->packer, e)))
         return -1;
     while (w->n_slots < depth) {
         struct inplace_slot *s = &w->slots[w->n_slots];
         w->told[w->n_slots++] = s;
-        if (inplace_slot_init(s, w->run->rules.chunk_size, e))
+        if (inplace_slot_init(s, rules, e))
             return -1;
     }
     return 0;
@@ -85,7 +91,8 @@ static int prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need
     s->chunk.guest = guest;
     s->chunk.length = length;
     if (job->read(job->ctx, w->reader, &s->chunk, guest, length, e) ||
-        inplace_cut(&w->run->rules, w->reader, s, e))
+        inplace_cut(&w->run->rules, w->reader, s, e) ||
+        (w->packer && inplace_pack(&w->run->rules, w->packer, w->reader, s, e)))
         return -1;
     *need = (struct blob){&w->told[slot], sizeof w->told[slot]};
     return 0;
@@ -147,20 +154,47 @@ static void tell(const struct inplace_job *job, uint64_t unit, const struct inpl
         job->passed(job->ctx, unit, data_of(s));
 }
 
+/* One place for [at, ...), up to `end`. */
+static int place_plain(const struct inplace *run, struct inplace_slot *s, uint64_t *at,
+                       uint64_t end, struct err *e)
+{
+    uint64_t first = s->chunk.guest;
+    struct edit_place p;
+    if (edit_place(run->job->edit, *at, end - *at, &p, e))
+        return -1;
+    if (p.guest < first || !num_inside(p.guest - first, p.length, run->rules.chunk_size))
+        return err_set(e, EIO, "A place for offset %" PRIu64 " reaches beyond its chunk", *at);
+    *at = p.guest + p.length;
+    return inplace_place_add(s, &p, e);
+}
+
+/* The block at *at if it is encoded, else those up to the next that is. */
+static int place_block(const struct inplace *run, struct inplace_slot *s, uint64_t *at,
+                       uint64_t end, struct err *e)
+{
+    const struct chunk *c = &s->chunk;
+    uint64_t size = run->rules.block, block = (*at - c->guest) / size;
+    struct edit_place p;
+    if (need_is_packed(c->need[block])) {
+        if (edit_place_packed(run->job->edit, *at, need_packed_len(c->need[block]), &p, e))
+            return -1;
+        *at += size;
+        return inplace_place_add(s, &p, e);
+    }
+    uint64_t stop = *at + size;
+    while (stop < end && !need_is_packed(c->need[(stop - c->guest) / size]))
+        stop += size;
+    return place_plain(run, s, at, stop, e);
+}
+
 static int place_ask(const struct inplace *run, struct inplace_slot *s,
                      const struct inplace_part *ask, struct err *e)
 {
-    uint64_t first = s->chunk.guest, at = first + ask->at, end = at + ask->length;
-    while (at < end) {
-        struct edit_place p;
-        if (edit_place(run->job->edit, at, end - at, &p, e))
+    uint64_t at = s->chunk.guest + ask->at, end = at + ask->length;
+    while (at < end)
+        if (run->rules.packing ? place_block(run, s, &at, end, e)
+                               : place_plain(run, s, &at, end, e))
             return fail_write(run->job, at, e);
-        if (p.guest < first || !num_inside(p.guest - first, p.length, run->rules.chunk_size))
-            return err_set(e, EIO, "A place for offset %" PRIu64 " reaches beyond its chunk", at);
-        if (inplace_place_add(s, &p, e))
-            return -1;
-        at = p.guest + p.length;
-    }
     return 0;
 }
 
@@ -242,6 +276,7 @@ uint64_t inplace_chunk(const struct edit *d)
 static struct inplace_rules rules_of(const struct inplace_job *job)
 {
     uint64_t least = job->image->encrypted ? 512 : 1;
+    const struct edit_packing *packing = job->compress ? edit_packing(job->edit) : NULL;
     return (struct inplace_rules){
         .image = job->image,
         .unit = num_max(edit_unit(job->edit), least),
@@ -250,13 +285,16 @@ static struct inplace_rules rules_of(const struct inplace_job *job)
         .sparse_size = job->sparse_size,
         .zeros_written = !job->image->format->edit->zero,
         .zeros_there = job->zeros_there,
+        .packing = packing,
+        .block = packing ? packing->block(job->image) : 0,
     };
 }
 
 static void fit_memory(const struct engine *g, const struct inplace *run, struct unit_job *unit)
 {
     uint64_t memory = run->job->memory ? run->job->memory : MEMORY_DEFAULT;
-    uint64_t chunks = num_max(memory / 2 / run->rules.chunk_size, 1); /* the rest is for tables */
+    uint64_t chunk = run->rules.chunk_size * (run->rules.packing ? 2 : 1);
+    uint64_t chunks = num_max(memory / 2 / chunk, 1); /* the rest is for tables */
     uint64_t threads = num_max(engine_threads(g), unit->least_workers);
     unit->max_workers = (unsigned)num_min(threads, chunks);
     unit->depth = (unsigned)num_min(num_max(chunks / unit->max_workers, 1), DEPTH_MOST);

@@ -26,6 +26,8 @@ struct inplace_job {
     uint64_t sparse_size;   /* zeros of data shorter than this stay data; 0 = all zeros are data */
     enum edit_zero zero;    /* what PIECE_ZERO and long zeros of data become */
     bool zeros_there;       /* the image is known to read as zeros: they need nothing */
+    bool compress;          /* encode what the image can hold encoded (edit_packing) */
+    int level;              /* 0 = default */
     uint64_t memory;        /* for the chunks of this process; 0 = 256 MiB */
     uint64_t rate_limit;    /* bytes a second; 0 = none */
     unsigned least_workers; /* as unit_job's */

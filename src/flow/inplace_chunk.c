@@ -10,10 +10,11 @@
 
 #define ZEROS_MANY (64 * KIB) /* from here on zeros are asked of the file, not written */
 
-int inplace_slot_init(struct inplace_slot *s, uint64_t chunk_size, struct err *e)
+int inplace_slot_init(struct inplace_slot *s, const struct inplace_rules *rules, struct err *e)
 {
+    uint32_t block = rules->packing ? (uint32_t)rules->block : 0;
     *s = (struct inplace_slot){0};
-    return chunk_init(&s->chunk, chunk_size, 0, 0, e);
+    return chunk_init(&s->chunk, rules->chunk_size, block, block, e);
 }
 
 void inplace_slot_release(struct inplace_slot *s)
@@ -41,9 +42,8 @@ int inplace_place_add(struct inplace_slot *s, const struct edit_place *p, struct
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-/* [from, to); the like of the last one makes it longer. */
-static int part_add(struct inplace_parts *p, enum piece_kind kind, uint32_t from, uint32_t to,
-                    struct err *e)
+int inplace_part_add(struct inplace_parts *p, enum piece_kind kind, uint32_t from, uint32_t to,
+                     struct err *e)
 {
     struct inplace_part *last = p->n ? &p->part[p->n - 1] : NULL;
     if (from >= to)
@@ -84,7 +84,7 @@ static int cut_ragged(const struct inplace_rules *rules, struct inplace_slot *s,
     for (uint32_t end; from < to; from = end) {
         end = to;
         if (reads_zero(rules, &s->chunk, from, &end, &zero, e) ||
-            part_add(&s->runs, zero ? PIECE_LEFT : PIECE_DATA, from, end, e))
+            inplace_part_add(&s->runs, zero ? PIECE_LEFT : PIECE_DATA, from, end, e))
             return -1;
         if (!zero)
             memset(s->chunk.buf + from, 0, end - from);
@@ -108,7 +108,7 @@ static int cut_units(const struct inplace_rules *rules, struct inplace_slot *s, 
             end = (uint32_t)num_min(from + rules->unit, to);
             zero = false;
         }
-        if (part_add(&s->runs, zero ? PIECE_LEFT : PIECE_ZERO, from, end, e))
+        if (inplace_part_add(&s->runs, zero ? PIECE_LEFT : PIECE_ZERO, from, end, e))
             return -1;
     }
     return 0;
@@ -121,7 +121,7 @@ static int cut_zeros(const struct inplace_rules *rules, struct inplace_slot *s, 
     uint32_t up = (uint32_t)num_up(from, rules->unit);
     uint32_t down = end == rules->image->size ? to : (uint32_t)num_down(to, rules->unit);
     if (rules->zeros_there)
-        return part_add(&s->runs, PIECE_LEFT, from, to, e);
+        return inplace_part_add(&s->runs, PIECE_LEFT, from, to, e);
     if (rules->zeros_written || up >= down)
         return cut_ragged(rules, s, from, to, e);
     return cut_ragged(rules, s, from, up, e) || cut_units(rules, s, up, down, e) ||
@@ -140,7 +140,7 @@ static int cut_runs(const struct inplace_rules *rules, struct inplace_slot *s, s
             struct squeeze_run run = squeeze_next(rules->sparse_size, c, p, from);
             uint32_t end = run.at + run.length;
             if (run.kind == PIECE_ZERO ? cut_zeros(rules, s, run.at, end, e)
-                                       : part_add(&s->runs, run.kind, run.at, end, e))
+                                       : inplace_part_add(&s->runs, run.kind, run.at, end, e))
                 return -1;
             from += run.length;
         }
@@ -158,7 +158,7 @@ static int add_held(const struct inplace_rules *rules, struct image_reader *r,
     if (from >= end)
         return 0;
     return image_read(r, rules->image, c->guest + from, end - from, c->buf + from, e) ||
-                   part_add(to, PIECE_DATA, from, end, e)
+                   inplace_part_add(to, PIECE_DATA, from, end, e)
                ? -1
                : 0;
 }
@@ -179,10 +179,10 @@ static int whole_sectors(const struct inplace_rules *rules, struct image_reader 
             down = end == s->chunk.length ? end : (uint32_t)num_down(end, CRYPT_SECTOR);
             down = (uint32_t)num_max(up, down);
             status = add_held(rules, r, s, &s->runs, p->at, up, e) ||
-                     part_add(&s->runs, PIECE_LEFT, up, down, e) ||
+                     inplace_part_add(&s->runs, PIECE_LEFT, up, down, e) ||
                      add_held(rules, r, s, &s->runs, down, end, e);
         } else {
-            status = part_add(&s->runs, p->kind, p->at, end, e);
+            status = inplace_part_add(&s->runs, p->kind, p->at, end, e);
         }
     }
     return status ? -1 : 0;
@@ -195,18 +195,19 @@ static int whole_sectors(const struct inplace_rules *rules, struct image_reader 
 static int cut_asks(const struct inplace_rules *rules, struct inplace_slot *s, struct err *e)
 {
     struct inplace_parts *asks = &s->asks;
+    uint64_t unit = rules->packing ? rules->block : rules->unit;
     asks->n = 0;
     for (size_t i = 0; i < s->runs.n; i++) {
         const struct inplace_part *p = &s->runs.part[i];
         struct inplace_part *last = asks->n ? &asks->part[asks->n - 1] : NULL;
-        uint32_t from = (uint32_t)num_down(p->at, rules->unit);
-        uint32_t to = (uint32_t)num_up(p->at + p->length, rules->unit);
+        uint32_t from = (uint32_t)num_down(p->at, unit);
+        uint32_t to = (uint32_t)num_up(p->at + p->length, unit);
         if (p->kind != PIECE_DATA)
             continue;
         uint32_t reached = last ? last->at + last->length : 0;
         if (last && (from <= reached || from / rules->group == (reached - 1) / rules->group))
             last->length = (uint32_t)num_max(to, reached) - last->at;
-        else if (part_add(asks, PIECE_DATA, from, to, e))
+        else if (inplace_part_add(asks, PIECE_DATA, from, to, e))
             return -1;
     }
     return 0;
@@ -242,7 +243,9 @@ static int send(struct output_to *o, struct err *e)
         bytes += c->io[i].len;
     throttle_wait(o->throttle, bytes);
     if (c->n_io && file_write_batch(o->file, c->io, c->n_io, &failed, e)) {
-        o->at = c->guest + (uint64_t)((unsigned char *)c->io[failed].buf - c->buf);
+        const unsigned char *buf = c->io[failed].buf;
+        bool plain = buf >= c->buf && buf < c->buf + o->rules->chunk_size;
+        o->at = c->guest + (plain ? (uint64_t)(buf - c->buf) : 0);
         return -1;
     }
     for (size_t i = 0; i < c->n_io; i++)
@@ -251,25 +254,39 @@ static int send(struct output_to *o, struct err *e)
     return 0;
 }
 
+/* Requests that continue the last one become part of it. */
+static int add(struct output_to *o, struct file *file, unsigned char *buf, size_t len,
+               uint64_t host, struct err *e)
+{
+    struct chunk *c = &o->slot->chunk;
+    struct file_io *last = c->n_io ? &c->io[c->n_io - 1] : NULL;
+    if (last && o->file == file && (unsigned char *)last->buf + last->len == buf &&
+        last->off + last->len == host) {
+        last->len += len;
+        return 0;
+    }
+    if (o->file != file && send(o, e))
+        return -1;
+    o->file = file;
+    return chunk_io_add(c, buf, len, host, e);
+}
+
 /* [from, to) of the chunk's buf, inside the place. It is encrypted where it is. */
 static int put(struct output_to *o, const struct edit_place *p, uint32_t from, uint32_t to,
                struct err *e)
 {
-    struct chunk *c = &o->slot->chunk;
-    struct file_io *last = c->n_io ? &c->io[c->n_io - 1] : NULL;
-    uint64_t into = c->guest + from - p->guest;
-    unsigned char *buf = c->buf + from;
+    uint64_t into = o->slot->chunk.guest + from - p->guest;
+    unsigned char *buf = o->slot->chunk.buf + from;
     if (p->crypt && p->crypt->encrypt(p->crypt, buf, to - from, p->crypt_at + into, e))
         return -1;
-    if (last && o->file == p->file && (unsigned char *)last->buf + last->len == buf &&
-        last->off + last->len == p->host + into) {
-        last->len += to - from;
-        return 0;
-    }
-    if (o->file != p->file && send(o, e))
-        return -1;
-    o->file = p->file;
-    return chunk_io_add(c, buf, to - from, p->host + into, e);
+    return add(o, p->file, buf, to - from, p->host + into, e);
+}
+
+static int put_packed(struct output_to *o, const struct edit_place *p, struct err *e)
+{
+    struct chunk *c = &o->slot->chunk;
+    size_t block = (p->guest - c->guest) / o->rules->block;
+    return add(o, p->file, c->packed + c->packed_at[block], p->packed_len, p->host, e);
 }
 
 static int put_zeros(struct output_to *o, const struct edit_place *p, uint32_t from, uint32_t to,
@@ -334,6 +351,8 @@ static int put_place(struct output_to *o, const struct edit_place *p, size_t *ru
     const struct inplace_parts *runs = &o->slot->runs;
     const struct chunk *c = &o->slot->chunk;
     uint64_t begin = p->guest - c->guest, end = begin + p->length;
+    if (p->packed_len)
+        return put_packed(o, p, e);
     while (*run < runs->n && runs->part[*run].at + runs->part[*run].length <= begin)
         ++*run;
     for (size_t i = *run; i < runs->n && runs->part[i].at < end; i++)

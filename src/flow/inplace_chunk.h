@@ -22,6 +22,8 @@ struct inplace_rules {
     uint64_t sparse_size; /* as in squeeze.h */
     bool zeros_written;   /* the image cannot mark zeros */
     bool zeros_there;     /* the image is known to read as zeros */
+    const struct edit_packing *packing; /* blocks are to be encoded; NULL: not */
+    uint64_t block;                     /* with it: bytes that are encoded together */
 };
 
 /* A part of a chunk. */
@@ -43,8 +45,12 @@ struct inplace_slot {
     size_t n_places, cap_places;
 };
 
-int inplace_slot_init(struct inplace_slot *s, uint64_t chunk_size, struct err *e);
+int inplace_slot_init(struct inplace_slot *s, const struct inplace_rules *rules, struct err *e);
 void inplace_slot_release(struct inplace_slot *s);
+
+/* [from, to), if there is any; the like of the last part makes that longer. */
+int inplace_part_add(struct inplace_parts *p, enum piece_kind kind, uint32_t from, uint32_t to,
+                     struct err *e);
 
 /* After the chunk was read: its runs and asks. */
 int inplace_cut(const struct inplace_rules *rules, struct image_reader *r, struct inplace_slot *s,

@@ -179,11 +179,10 @@ static int begin_raw(const struct convert_options *o, struct target *t, struct t
 static int begin_edit(const struct convert_options *o, struct target *t, struct target_plan *plan,
                       struct err *e)
 {
-    if (o->compress)
-        return err_set(e, ENOTSUP, "%s: compressing into an image that is there is not supported",
-                       o->target);
     if (edit_begin(t->image, &t->edit, e) < 0)
         return err_prefix(e, "%s: ", o->target);
+    if (o->compress && !edit_packing(t->edit))
+        return err_set(e, ENOTSUP, "Compression not supported for this file format");
     t->chunk_size = inplace_chunk(t->edit);
     plan->alone = true;
     return 0;

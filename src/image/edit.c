@@ -163,6 +163,20 @@ int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_plac
                    guest);
 }
 
+int edit_place_packed(struct edit *d, uint64_t guest, uint32_t len, struct edit_place *out,
+                      struct err *e)
+{
+    const struct edit_packing *p = d->ops->packing;
+    *out = (struct edit_place){
+        .guest = guest, .length = p->block(d->img), .fresh = true, .packed_len = len};
+    return p->place(d->img, guest, len, out, e);
+}
+
+const struct edit_packing *edit_packing(const struct edit *d)
+{
+    return d->ops->packing;
+}
+
 int edit_link(struct edit *d, const struct edit_place *p, struct err *e)
 {
     image_reader_forget(d->reader);

@@ -35,6 +35,10 @@ int edit_flush(struct edit *d, struct err *e);
  * anybody's. Whole units; see edit_ops. */
 int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
                struct err *e);
+/* The same for a block that is encoded: `len` bytes of it. Only where the driver has `packing`. */
+int edit_place_packed(struct edit *d, uint64_t guest, uint32_t len, struct edit_place *out,
+                      struct err *e);
+const struct edit_packing *edit_packing(const struct edit *d); /* NULL: cannot */
 int edit_link(struct edit *d, const struct edit_place *p, struct err *e);
 uint64_t edit_unit(const struct edit *d);
 struct image *edit_image(const struct edit *d); /* borrowed */
