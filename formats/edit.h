@@ -105,11 +105,12 @@ struct edit_ops {
 
     /* Internal snapshots, each change by one last write; not between begin and end. NULL: none.
      * create: of the state as it is, `seconds` and `nanoseconds` since 1970; its id is chosen.
-     * apply: the state becomes the snapshot's. id: as snapshots are listed, exactly. */
+     * apply: the state becomes the snapshot's. id, name: as snapshots are
+     * listed, exactly; several may have one name. */
     int (*snapshot_create)(struct image *img, const char *name, uint64_t seconds,
                            uint32_t nanoseconds, struct err *e);
     int (*snapshot_apply)(struct image *img, const char *id, struct err *e);
-    int (*snapshot_delete)(struct image *img, const char *id, struct err *e);
+    int (*snapshot_delete)(struct image *img, const char *id, const char *name, struct err *e);
 };
 
 #endif

@@ -11,11 +11,15 @@
 
 /* ---- the snapshot table ---------------------------------------------------------------------- */
 
-static struct qcow2_snapshot *find(const struct qcow2 *q, const char *id, struct err *e)
+/* name NULL: any */
+static struct qcow2_snapshot *find(const struct qcow2 *q, const char *id, const char *name,
+                                   struct err *e)
 {
-    for (uint32_t i = 0; i < q->n_snapshots; i++)
-        if (!strcmp(q->snapshots[i].id, id))
-            return &q->snapshots[i];
+    for (uint32_t i = 0; i < q->n_snapshots; i++) {
+        struct qcow2_snapshot *x = &q->snapshots[i];
+        if (!strcmp(x->id, id) && (!name || !strcmp(x->name, name)))
+            return x;
+    }
     err_set(e, ENOENT, "Can't find snapshot");
     return NULL;
 }
@@ -92,10 +96,10 @@ static int create_steps(struct qcow2_switch *s, struct qcow2_snapshot *x, struct
     return qcow2_switch_commit(s, e);
 }
 
-static int apply_steps(struct qcow2_switch *s, const char *id, struct err *e)
+static int apply_steps(struct qcow2_switch *s, const char *id, const char *name, struct err *e)
 {
     const struct qcow2 *q = s->q;
-    const struct qcow2_snapshot *x = find(q, id, e);
+    const struct qcow2_snapshot *x = find(q, id, name, e);
     AUTO_FREE uint64_t *was = NULL;
     AUTO_FREE uint64_t *l1 = NULL;
     if (!x || l1_read(q, x->l1_offset, x->l1_entries, "Snapshot L1 table", &l1, e))
@@ -113,10 +117,10 @@ static int apply_steps(struct qcow2_switch *s, const char *id, struct err *e)
     return qcow2_switch_commit(s, e);
 }
 
-static int delete_steps(struct qcow2_switch *s, const char *id, struct err *e)
+static int delete_steps(struct qcow2_switch *s, const char *id, const char *name, struct err *e)
 {
     const struct qcow2 *q = s->q;
-    const struct qcow2_snapshot *x = find(q, id, e);
+    const struct qcow2_snapshot *x = find(q, id, name, e);
     AUTO_FREE uint64_t *gone = NULL;
     AUTO_FREE uint64_t *l1 = NULL;
     if (!x || l1_read(q, x->l1_offset, x->l1_entries, "Snapshot L1 table", &gone, e) ||
@@ -131,11 +135,11 @@ static int delete_steps(struct qcow2_switch *s, const char *id, struct err *e)
 
 /* ---- around them ----------------------------------------------------------------------------- */
 
-static int may_change(const struct qcow2 *q, struct err *e)
+static int may_change(struct image *img, struct err *e)
 {
-    if (q->has_data_file)
+    if (qcow2_of(img)->has_data_file)
         return err_set(e, ENOTSUP, "%s", strerror(ENOTSUP));
-    return 0;
+    return qcow2_repair_dirty(img, e);
 }
 
 int qcow2_snapshot_create(struct image *img, const char *name, uint64_t seconds,
@@ -151,31 +155,32 @@ int qcow2_snapshot_create(struct image *img, const char *name, uint64_t seconds,
                                .date_nsec = nanoseconds,
                                .disk_size = q->head.header.size,
                                .has_icount = true};
-    if (!id || may_change(q, e) || qcow2_switch_begin(q, &s, e))
+    if (!id || may_change(img, e) || qcow2_switch_begin(q, &s, e))
         return -1;
     int r = create_steps(&s, &x, e);
     qcow2_switch_end(&s);
     return r ? -1 : qcow2_reload(img, e);
 }
 
-static int change_one(struct image *img, const char *id,
-                      int (*steps)(struct qcow2_switch *s, const char *id, struct err *e),
+static int change_one(struct image *img, const char *id, const char *name,
+                      int (*steps)(struct qcow2_switch *s, const char *id, const char *name,
+                                   struct err *e),
                       struct err *e)
 {
     struct qcow2_switch s;
-    if (may_change(qcow2_of(img), e) || qcow2_switch_begin(qcow2_of(img), &s, e))
+    if (may_change(img, e) || qcow2_switch_begin(qcow2_of(img), &s, e))
         return -1;
-    int r = steps(&s, id, e);
+    int r = steps(&s, id, name, e);
     qcow2_switch_end(&s);
     return r ? -1 : qcow2_reload(img, e);
 }
 
 int qcow2_snapshot_apply(struct image *img, const char *id, struct err *e)
 {
-    return change_one(img, id, apply_steps, e);
+    return change_one(img, id, NULL, apply_steps, e);
 }
 
-int qcow2_snapshot_delete(struct image *img, const char *id, struct err *e)
+int qcow2_snapshot_delete(struct image *img, const char *id, const char *name, struct err *e)
 {
-    return change_one(img, id, delete_steps, e);
+    return change_one(img, id, name, delete_steps, e);
 }

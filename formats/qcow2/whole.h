@@ -8,7 +8,7 @@
 int qcow2_snapshot_create(struct image *img, const char *name, uint64_t seconds,
                           uint32_t nanoseconds, struct err *e);
 int qcow2_snapshot_apply(struct image *img, const char *id, struct err *e);
-int qcow2_snapshot_delete(struct image *img, const char *id, struct err *e);
+int qcow2_snapshot_delete(struct image *img, const char *id, const char *name, struct err *e);
 
 /* empty.c */
 int qcow2_empty(struct image *img, struct err *e);

@@ -61,7 +61,7 @@ static void info_text_snapshot(FILE *out, const json_t *s)
             date, clock, icount);
 }
 
-static void info_text_snapshots(FILE *out, const json_t *list)
+void info_text_snapshots(FILE *out, const json_t *list)
 {
     size_t i;
     json_t *snapshot;

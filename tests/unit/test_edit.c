@@ -199,7 +199,7 @@ static void snapshot_step(struct image *img, uint8_t *model)
         must(img->format->edit->snapshot_apply(img, saved[i].id, &e), &e);
         memcpy(model, saved[i].model, SIZE);
     } else {
-        must(img->format->edit->snapshot_delete(img, saved[i].id, &e), &e);
+        must(img->format->edit->snapshot_delete(img, saved[i].id, "a name", &e), &e);
         memmove(&saved[i], &saved[i + 1], (--n_saved - i) * sizeof saved[0]);
     }
 }
