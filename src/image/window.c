@@ -106,6 +106,13 @@ static int window_zero(struct file *f, uint64_t off, uint64_t len, enum file_zer
     return file_zero(w->base, w->offset + off, len, how, e);
 }
 
+static void window_discard(struct file *f, uint64_t off, uint64_t len)
+{
+    const struct window *w = window_of(f);
+    if (num_inside(off, len, w->size))
+        file_discard(w->base, w->offset + off, len);
+}
+
 static int window_sync(struct file *f, struct err *e)
 {
     return file_sync(window_of(f)->base, e);
@@ -132,6 +139,7 @@ static const struct file_ops window_ops = {
     .write = window_write,
     .span = window_span,
     .zero = window_zero,
+    .discard = window_discard,
     .sync = window_sync,
     .forget = window_forget,
     .relock = window_relock,

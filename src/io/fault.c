@@ -90,6 +90,13 @@ static int fault_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero
     return t ? file_fail(e, t->no) : file_zero(fault_of(f)->below, off, len, how, e);
 }
 
+/* A discard cannot fail; on a disk that is gone it does nothing. */
+static void fault_discard(struct file *f, uint64_t off, uint64_t len)
+{
+    if (!strike(f, FAULT_DISCARD))
+        file_discard(fault_of(f)->below, off, len);
+}
+
 static int fault_truncate(struct file *f, uint64_t size, struct err *e)
 {
     const struct fault *t = strike(f, FAULT_TRUNCATE);
@@ -139,6 +146,7 @@ static const struct file_ops fault_ops = {
     .write = fault_write,
     .span = fault_span,
     .zero = fault_zero,
+    .discard = fault_discard,
     .truncate = fault_truncate,
     .preallocate = fault_preallocate,
     .copy = fault_copy,

@@ -11,6 +11,7 @@ enum fault_op {
     FAULT_WRITE,
     FAULT_SPAN,
     FAULT_ZERO,
+    FAULT_DISCARD,
     FAULT_TRUNCATE,
     FAULT_PREALLOCATE,
     FAULT_COPY,

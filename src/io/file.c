@@ -225,6 +225,12 @@ int file_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struc
     return len && f->ops->zero_fast ? f->ops->zero_fast(f, off, len, done, e) : 0;
 }
 
+void file_discard(struct file *f, uint64_t off, uint64_t len)
+{
+    if (f->opt.write && f->ops->discard && num_inside(off, len, INT64_MAX) && len)
+        f->ops->discard(f, off, len);
+}
+
 int file_truncate(struct file *f, uint64_t size, struct err *e)
 {
     if (check_write(f, size, 0, e))

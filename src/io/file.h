@@ -131,6 +131,10 @@ int file_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, st
 /* The same for a device or an export, if it is far cheaper than writing zeros: *done = was it. */
 int file_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e);
 
+/* What is there is not needed any more: its space is given back, if the file can do that. Then it
+ * reads as anything. Never fails. */
+void file_discard(struct file *f, uint64_t off, uint64_t len);
+
 /* Set the length. Growing reads as zeros. */
 int file_truncate(struct file *f, uint64_t size, struct err *e);
 

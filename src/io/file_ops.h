@@ -37,6 +37,8 @@ struct file_ops {
                 struct err *e);
     /* absent, or *done false: it cannot, or not fast */
     int (*zero_fast)(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e);
+    /* absent: nothing is given back */
+    void (*discard)(struct file *f, uint64_t off, uint64_t len);
     int (*truncate)(struct file *f, uint64_t size, struct err *e);
     int (*preallocate)(struct file *f, uint64_t off, uint64_t len, struct err *e); /* FALLOC */
     int (*copy)(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off,

@@ -190,6 +190,14 @@ static int memory_zero(struct file *f, uint64_t off, uint64_t len, enum file_zer
     return 0;
 }
 
+static void memory_discard(struct file *f, uint64_t off, uint64_t len)
+{
+    struct memory *m = memory_of(f);
+    pthread_rwlock_wrlock(&m->lock);
+    clear(m, off, off + len);
+    pthread_rwlock_unlock(&m->lock);
+}
+
 static int memory_truncate(struct file *f, uint64_t size, struct err *e)
 {
     (void)e;
@@ -211,6 +219,7 @@ static const struct file_ops memory_ops = {
     .write = memory_write,
     .span = memory_span,
     .zero = memory_zero,
+    .discard = memory_discard,
     .truncate = memory_truncate,
 };
 

@@ -120,6 +120,7 @@ int holes_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64
 int space_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, bool *done,
                struct err *e);
 int space_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, struct err *e);
+void space_discard(struct file *f, uint64_t off, uint64_t len);
 int space_truncate(struct file *f, uint64_t size, struct err *e);
 int space_preallocate(struct file *f, uint64_t off, uint64_t len, struct err *e);
 int copy_range(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off, uint64_t len,

@@ -114,6 +114,16 @@ int space_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, stru
     return no ? file_fail(e, no) : 0;
 }
 
+/* A punched hole never makes a file longer. A device hands the sectors back, or cannot. */
+void space_discard(struct file *f, uint64_t off, uint64_t len)
+{
+    struct posix *p = posix_of(f);
+    int ignored = 0;
+    if (f->regular || p->is_block)
+        try_fallocate(p, &p->no_punch, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len,
+                      &ignored);
+}
+
 int space_truncate(struct file *f, uint64_t size, struct err *e)
 {
     struct posix *p = posix_of(f);
