@@ -1,5 +1,3 @@
-#include "formats/qcow2/counts.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,60 +6,13 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/qcow2/count.h"
+#include "formats/qcow2/counts_impl.h"
 
 #define BUDGET_DEFAULT (32 * MIB)
 #define LOADED_LEAST   8u /* blocks: a change touches a few at once */
 #define PLACE_MASK     (~(uint64_t)511)
 
 #define CORRUPT(e, fmt, ...) err_set(e, EIO, "qcow2: Image is corrupt: " fmt, __VA_ARGS__)
-
-/* A refcount block in memory. */
-struct block {
-    uint64_t index;
-    uint8_t *data;
-    uint8_t *was; /* shadow, moved: what the storage counts until the switch; else NULL */
-    bool dirty;
-    bool recent; /* looked at since the clock came by */
-};
-
-struct range {
-    uint64_t host, bytes;
-};
-
-struct ranges {
-    struct range *of;
-    size_t n, cap;
-};
-
-struct qcow2_counts {
-    struct qcow2 *q;
-    unsigned order;
-    uint64_t max;       /* of a count */
-    uint64_t per_block; /* clusters that a block counts */
-
-    uint64_t *table;      /* host of each block; 0 = none, or none yet */
-    struct block **block; /* in memory, by index */
-    uint8_t *moved;       /* shadow: the block has a place that the storage does not know */
-    uint64_t *stood;      /* shadow: where the storage has it; 0 = nowhere */
-    uint64_t n;           /* entries of these four */
-    uint64_t stored;      /* entries that the table on storage has room for */
-    bool table_dirty;
-
-    struct block **loaded; /* those in memory, for the clock */
-    size_t n_loaded, cap_loaded, hand, most;
-
-    /* Clusters of the image's own tables as it was opened, ascending: their counts cannot be 0,
-     * unless it was we who gave them back. */
-    uint64_t *own;
-    uint8_t *own_gone;
-    size_t n_own;
-    uint64_t next; /* no cluster before it is free */
-
-    bool shadow, tracks;
-    struct ranges later; /* drops that wait to be settled */
-    struct ranges old;   /* shadow: what the header still refers to */
-    struct ranges freed; /* for punching */
-};
 
 static int counts_step(struct qcow2_counts *c, uint64_t cluster, int step, struct err *e);
 static int block_open(struct qcow2_counts *c, uint64_t index, struct block **out, struct err *e);
@@ -194,7 +145,9 @@ void qcow2_counts_free(struct qcow2_counts *c)
     free(c->own_gone);
     free(c->later.of);
     free(c->old.of);
-    free(c->freed.of);
+    for (size_t i = 0; i < c->n_freed; i++)
+        free(c->freed[i]);
+    free(c->freed);
     free(c);
 }
 
@@ -297,8 +250,7 @@ static bool is_free(const struct qcow2_counts *c, const struct block *b, uint64_
            !(b->was && qcow2_count_load(c->order, b->was, in));
 }
 
-/* *out NULL: there is no such block. */
-static int block_load(struct qcow2_counts *c, uint64_t index, struct block **out, struct err *e)
+int qcow2_counts_block(struct qcow2_counts *c, uint64_t index, struct block **out, struct err *e)
 {
     const struct qcow2 *q = c->q;
     *out = index < c->n ? c->block[index] : NULL;
@@ -346,7 +298,7 @@ static int find_free(struct qcow2_counts *c, uint64_t *cluster, struct err *e)
     for (uint64_t at = c->next;;) {
         struct block *b;
         uint64_t in = at % c->per_block;
-        if (block_load(c, at / c->per_block, &b, e))
+        if (qcow2_counts_block(c, at / c->per_block, &b, e))
             return -1;
         while (b && in < c->per_block && !is_free(c, b, in))
             in++;
@@ -395,7 +347,7 @@ static int block_open(struct qcow2_counts *c, uint64_t index, struct block **out
         return err_set(e, EFBIG, "File too large");
     if (index >= c->n && reftable_grow(c, num_up(index + 1, c->q->cluster_size / 8), e))
         return -1;
-    if (block_load(c, index, out, e))
+    if (qcow2_counts_block(c, index, out, e))
         return -1;
     bool made = !*out;
     if (made && !(*out = block_new(c, index, e)))
@@ -415,7 +367,7 @@ static int block_open(struct qcow2_counts *c, uint64_t index, struct block **out
 int qcow2_counts_get(struct qcow2_counts *c, uint64_t cluster, uint64_t *count, struct err *e)
 {
     struct block *b;
-    if (block_load(c, cluster / c->per_block, &b, e))
+    if (qcow2_counts_block(c, cluster / c->per_block, &b, e))
         return -1;
     *count = b ? qcow2_count_load(c->order, b->data, cluster % c->per_block) : 0;
     return 0;
@@ -442,9 +394,22 @@ static int counts_step(struct qcow2_counts *c, uint64_t cluster, int step, struc
         return 0;
     for (size_t i = own_search(c, cluster); i < c->n_own && c->own[i] == cluster; i++)
         c->own_gone[i] = 1;
-    c->next = num_min(c->next, cluster);
-    return !c->tracks ? 0
-                      : ranges_add(&c->freed, cluster << c->q->cluster_bits, c->q->cluster_size, e);
+    if (is_free(c, b, in))
+        c->next = num_min(c->next, cluster);
+    return c->tracks ? qcow2_counts_freed(c, cluster, e) : 0;
+}
+
+/* What is referred to has been counted before: else we would write over it one day. */
+static int used_check(struct qcow2_counts *c, uint64_t cluster, struct err *e)
+{
+    uint64_t count;
+    if (qcow2_counts_get(c, cluster, &count, e))
+        return -1;
+    return count ? 0
+                 : CORRUPT(e,
+                           "cluster at offset 0x%" PRIx64
+                           " is in use, its refcount is 0; run check -r",
+                           cluster << c->q->cluster_bits);
 }
 
 /* The clusters that bytes touch. */
@@ -456,7 +421,7 @@ static int counts_range(struct qcow2_counts *c, uint64_t host, uint64_t bytes, i
         return CORRUPT(e, "offset 0x%" PRIx64 " is out of range", host);
     uint64_t first = host >> c->q->cluster_bits, last = num_div_up(end, c->q->cluster_size);
     for (uint64_t i = first; i < last; i++) {
-        if (!counts_step(c, i, step, e))
+        if (!(step > 0 && used_check(c, i, e)) && !counts_step(c, i, step, e))
             continue;
         struct err ignored = ERR_INIT;
         while (step > 0 && i-- > first) /* all or nothing, so that a refusal does no harm */
@@ -498,7 +463,7 @@ static int find_run(struct qcow2_counts *c, uint64_t n, uint64_t *first, struct 
         return -1;
     for (at = *first; run < n; at++) {
         struct block *b;
-        if (block_load(c, at / c->per_block, &b, e))
+        if (qcow2_counts_block(c, at / c->per_block, &b, e))
             return -1;
         run = b && !is_free(c, b, at % c->per_block) ? 0 : run + 1;
     }
@@ -646,45 +611,5 @@ int qcow2_counts_switched(struct qcow2_counts *c, struct err *e)
         if (counts_range(c, c->old.of[i].host, c->old.of[i].bytes, -1, e))
             return -1;
     c->old.n = 0;
-    return 0;
-}
-
-/* ---- what is free ---------------------------------------------------------------------------- */
-
-void qcow2_counts_track(struct qcow2_counts *c)
-{
-    c->tracks = true;
-}
-
-int qcow2_counts_each_freed(struct qcow2_counts *c,
-                            int (*freed)(void *ctx, uint64_t host, uint64_t bytes, struct err *e),
-                            void *ctx, struct err *e)
-{
-    for (size_t i = 0; i < c->freed.n; i++) {
-        const struct range *r = &c->freed.of[i];
-        uint64_t step = c->q->cluster_size, count;
-        for (uint64_t at = r->host; at < r->host + r->bytes; at += step)
-            if (qcow2_counts_get(c, at >> c->q->cluster_bits, &count, e) ||
-                (!count && freed(ctx, at, step, e)))
-                return -1;
-    }
-    c->freed.n = 0;
-    return 0;
-}
-
-int qcow2_counts_end(struct qcow2_counts *c, uint64_t *cluster, struct err *e)
-{
-    *cluster = 0;
-    for (uint64_t i = c->n; i--;) {
-        struct block *b;
-        if (block_load(c, i, &b, e))
-            return -1;
-        for (uint64_t in = c->per_block; b && in--;) {
-            if (!qcow2_count_load(c->order, b->data, in))
-                continue;
-            *cluster = i * c->per_block + in + 1;
-            return 0;
-        }
-    }
     return 0;
 }

@@ -35,8 +35,8 @@ int qcow2_counts_get(struct qcow2_counts *c, uint64_t cluster, uint64_t *count, 
  * counts are so wrong that it would be the header, a table or the like: an error. */
 int qcow2_counts_take(struct qcow2_counts *c, uint64_t n, uint64_t *host, struct err *e);
 
-/* One more reference to each cluster that [host, host + bytes) touches. "Cannot increase" where the
- * width of a count ends: nothing is changed then. */
+/* One more reference to each cluster that [host, host + bytes) touches. They are in use: a count of
+ * 0 is an error. "Cannot increase" where the width of a count ends: nothing is changed then. */
 int qcow2_counts_raise(struct qcow2_counts *c, uint64_t host, uint64_t bytes, struct err *e);
 /* One less, now: only in shadow, or for what nothing on the storage ever referred to. */
 int qcow2_counts_lower(struct qcow2_counts *c, uint64_t host, uint64_t bytes, struct err *e);
@@ -58,8 +58,8 @@ int qcow2_counts_switched(struct qcow2_counts *c, struct err *e);
 
 /* From now on remember which clusters lose their last reference. */
 void qcow2_counts_track(struct qcow2_counts *c);
-/* Those that did since the last call and are free still, for punching holes: calls `freed` for
- * each, in no order. */
+/* Those that did since the last call and are free still, for punching holes: calls `freed` for each
+ * run of them, ascending. */
 int qcow2_counts_each_freed(struct qcow2_counts *c,
                             int (*freed)(void *ctx, uint64_t host, uint64_t bytes, struct err *e),
                             void *ctx, struct err *e);

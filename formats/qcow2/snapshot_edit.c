@@ -89,9 +89,8 @@ static int create_steps(struct qcow2_switch *s, struct qcow2_snapshot *x, struct
     AUTO_FREE uint64_t *l1 = NULL;
     if (h->n_snapshots >= QCOW2_MAX_SNAPSHOTS)
         return err_set(e, EFBIG, "%s", strerror(EFBIG));
-    if (qcow2_words_read(s->q, h->l1_offset, n, &l1, e) || qcow2_switch_refer(s, l1, n, 1, e) ||
-        qcow2_switch_flags(s, l1, n, true, e) || create_entry(s, x, l1, e) ||
-        qcow2_switch_active(s, l1, n, e))
+    if (qcow2_words_read(s->q, h->l1_offset, n, &l1, e) || qcow2_switch_share(s, l1, n, true, e) ||
+        create_entry(s, x, l1, e) || qcow2_switch_active(s, l1, n, e))
         return -1;
     return qcow2_switch_commit(s, e);
 }
@@ -108,9 +107,8 @@ static int apply_steps(struct qcow2_switch *s, const char *id, const char *name,
         x->disk_size > INT64_MAX)
         return err_set(e, EINVAL, "Snapshot L1 table is too small for its disk size");
     if (qcow2_words_read(q, s->header.l1_offset, s->header.l1_entries, &was, e) ||
-        qcow2_switch_refer(s, l1, x->l1_entries, 1, e) ||
+        qcow2_switch_share(s, l1, x->l1_entries, false, e) ||
         qcow2_switch_refer(s, was, s->header.l1_entries, -1, e) ||
-        qcow2_switch_flags(s, l1, x->l1_entries, false, e) ||
         qcow2_switch_active(s, l1, x->l1_entries, e))
         return -1;
     s->header.size = x->disk_size;
@@ -127,7 +125,7 @@ static int delete_steps(struct qcow2_switch *s, const char *id, const char *name
         qcow2_words_read(q, s->header.l1_offset, s->header.l1_entries, &l1, e) ||
         qcow2_switch_refer(s, gone, x->l1_entries, -1, e) ||
         qcow2_switch_forget(s, x->l1_offset, (uint64_t)x->l1_entries * 8, e) ||
-        table_put(s, x, NULL, 0, e) || qcow2_switch_flags(s, l1, s->header.l1_entries, false, e) ||
+        table_put(s, x, NULL, 0, e) || qcow2_switch_flags(s, l1, s->header.l1_entries, e) ||
         qcow2_switch_active(s, l1, s->header.l1_entries, e))
         return -1;
     return qcow2_switch_commit(s, e);

@@ -75,6 +75,12 @@ static inline struct qcow2 *qcow2_of(struct image *img)
     return img->state;
 }
 
+/* Bytes of an L2 entry. */
+static inline uint64_t qcow2_entry_size(const struct qcow2 *q)
+{
+    return q->extended ? 16 : 8;
+}
+
 /* ---- limits.c: what a header must satisfy before anything is followed ------------------------ */
 
 int qcow2_limits_check(const struct qcow2_head *head, const struct image_flags *flags,

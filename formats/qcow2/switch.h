@@ -8,6 +8,7 @@
 #ifndef FORMATS_QCOW2_SWITCH_H
 #define FORMATS_QCOW2_SWITCH_H
 
+#include "formats/qcow2/batch.h"
 #include "formats/qcow2/counts.h"
 
 struct qcow2_switch {
@@ -16,6 +17,7 @@ struct qcow2_switch {
     struct qcow2_header header;  /* the new one: begin takes a copy, commit writes it */
     uint64_t file_size;          /* as it was */
     uint8_t *table;              /* one L2 table, for the walks */
+    struct qcow2_batch batch;    /* what the tables refer to */
     bool committed;
 };
 
@@ -33,10 +35,27 @@ int qcow2_switch_forget(struct qcow2_switch *s, uint64_t host, uint64_t bytes, s
  * refer to. */
 int qcow2_switch_refer(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, int step,
                        struct err *e);
+/* One reference more to each L2 table of an L1 table that is to be the active one, and to all that
+ * these refer to, since a snapshot refers to it too: nothing is flagged "copied" then. L2 tables
+ * with flags get a copy; `both`: the snapshot is made now and gets the same. */
+int qcow2_switch_share(struct qcow2_switch *s, uint64_t *l1, uint64_t n, bool both, struct err *e);
 /* Make the "copied" flags of an L1 table that is to be the active one say what the counts say: L2
- * tables that change get a copy, of which l1 then says the place. `both`: a snapshot refers to the
- * same tables, and to their copies. */
-int qcow2_switch_flags(struct qcow2_switch *s, uint64_t *l1, uint64_t n, bool both, struct err *e);
+ * tables that change get a copy, of which l1 then says the place. */
+int qcow2_switch_flags(struct qcow2_switch *s, uint64_t *l1, uint64_t n, struct err *e);
+
+/* The L2 table of an L1 entry into s->table; *host 0: there is none. */
+int qcow2_switch_table(struct qcow2_switch *s, uint64_t index, uint64_t entry, uint64_t *host,
+                       struct err *e);
+static inline uint8_t *qcow2_switch_entry(const struct qcow2_switch *s, uint64_t i)
+{
+    return s->table + i * qcow2_entry_size(s->q);
+}
+/* How many bytes of the image an L2 entry refers to, 0 = none, from *host on. */
+uint64_t qcow2_switch_refers(const struct qcow2 *q, uint64_t word, uint64_t *host);
+/* An L2 table changed: it gets a new place, *host; the old one has a reference less. */
+int qcow2_switch_move(struct qcow2_switch *s, uint64_t *host, const uint8_t *table, struct err *e);
+/* References that the batch has room for at least: those of one table. */
+size_t qcow2_switch_batch_least(const struct qcow2 *q);
 
 /* Write `n` L1 entries to a place of their own. */
 int qcow2_switch_put_l1(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, uint64_t *host,

@@ -1,0 +1,109 @@
+/* Walks over the counts: what was given free, where they end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "formats/qcow2/count.h"
+#include "formats/qcow2/counts_impl.h"
+
+/* ---- what is free ---------------------------------------------------------------------------- */
+
+void qcow2_counts_track(struct qcow2_counts *c)
+{
+    c->tracks = true;
+}
+
+static int freed_room(struct qcow2_counts *c, uint64_t index, struct err *e)
+{
+    size_t n = num_max(index + 1, c->n);
+    if (index >= c->n_freed) {
+        uint8_t **more = mem_grow(c->freed, n, sizeof *more, e);
+        if (!more)
+            return -1;
+        memset(more + c->n_freed, 0, (n - c->n_freed) * sizeof *more);
+        c->freed = more;
+        c->n_freed = n;
+    }
+    if (!c->freed[index])
+        c->freed[index] = mem_new(num_div_up(c->per_block, 8), 1, e);
+    return c->freed[index] ? 0 : -1;
+}
+
+int qcow2_counts_freed(struct qcow2_counts *c, uint64_t cluster, struct err *e)
+{
+    uint64_t index = cluster / c->per_block, in = cluster % c->per_block;
+    if (freed_room(c, index, e))
+        return -1;
+    c->freed[index][in / 8] |= (uint8_t)(1u << in % 8);
+    return 0;
+}
+
+/* A run of free clusters that grows as they are found. */
+struct freed_run {
+    uint64_t first, n;
+    int (*freed)(void *ctx, uint64_t host, uint64_t bytes, struct err *e);
+    void *ctx;
+};
+
+static int run_end(const struct qcow2_counts *c, struct freed_run *r, struct err *e)
+{
+    uint64_t n = r->n;
+    r->n = 0;
+    return n ? r->freed(r->ctx, r->first << c->q->cluster_bits, n << c->q->cluster_bits, e) : 0;
+}
+
+static int run_add(struct qcow2_counts *c, struct freed_run *r, uint64_t cluster, struct err *e)
+{
+    uint64_t count;
+    if (qcow2_counts_get(c, cluster, &count, e))
+        return -1;
+    if (count)
+        return 0;
+    if (cluster != r->first + r->n && run_end(c, r, e))
+        return -1;
+    r->first = r->n ? r->first : cluster;
+    r->n++;
+    return 0;
+}
+
+static int freed_block(struct qcow2_counts *c, uint64_t index, struct freed_run *r, struct err *e)
+{
+    const uint8_t *bits = c->freed[index];
+    for (uint64_t i = 0; i < c->per_block; i++)
+        if (bits[i / 8] >> i % 8 & 1 && run_add(c, r, index * c->per_block + i, e))
+            return -1;
+    return 0;
+}
+
+int qcow2_counts_each_freed(struct qcow2_counts *c,
+                            int (*freed)(void *ctx, uint64_t host, uint64_t bytes, struct err *e),
+                            void *ctx, struct err *e)
+{
+    struct freed_run r = {.freed = freed, .ctx = ctx};
+    for (size_t i = 0; i < c->n_freed; i++) {
+        if (!c->freed[i])
+            continue;
+        if (freed_block(c, i, &r, e))
+            return -1;
+        free(MEM_TAKE(c->freed[i]));
+    }
+    return run_end(c, &r, e);
+}
+
+int qcow2_counts_end(struct qcow2_counts *c, uint64_t *cluster, struct err *e)
+{
+    *cluster = 0;
+    for (uint64_t i = c->n; i--;) {
+        struct block *b;
+        if (qcow2_counts_block(c, i, &b, e))
+            return -1;
+        for (uint64_t in = c->per_block; b && in--;) {
+            if (!qcow2_count_load(c->order, b->data, in))
+                continue;
+            *cluster = i * c->per_block + in + 1;
+            return 0;
+        }
+    }
+    return 0;
+}
