@@ -89,6 +89,11 @@ bool file_is_remote(const struct file *f)
     return f->remote;
 }
 
+bool file_is_same(const struct file *a, const struct file *b)
+{
+    return a == b || (a->inode && a->inode == b->inode && a->device == b->device);
+}
+
 bool file_grows_zero(const struct file *f)
 {
     return f->grows_zero;

@@ -85,6 +85,8 @@ int64_t file_allocated(const struct file *f);
 uint32_t file_alignment(const struct file *f);
 /* Another machine answers: a request is more waiting than work. */
 bool file_is_remote(const struct file *f);
+/* Are both the same regular file, by whatever names it was opened? False if that is not known. */
+bool file_is_same(const struct file *a, const struct file *b);
 /* A new part of the file, never written, is known to read as zeros. */
 bool file_grows_zero(const struct file *f);
 

@@ -57,6 +57,7 @@ struct file {
     bool regular;
     bool grows_zero;
     bool remote;
+    uint64_t device, inode; /* which one it is, of a regular file; inode 0: not known */
 };
 
 struct file_protocol {

@@ -174,6 +174,8 @@ static int learn_kind(struct posix *p, const struct posix_request *r, struct err
     p->is_block = S_ISBLK(st.st_mode);
     p->file.regular = p->file.grows_zero = S_ISREG(st.st_mode);
     p->file.alignment = 1;
+    p->file.device = st.st_dev;
+    p->file.inode = p->file.regular ? st.st_ino : 0;
     /* /dev/null and the like hold no image that two could spoil */
     if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
         p->file.opt.lock = FILE_LOCK_NONE;
