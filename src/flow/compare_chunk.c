@@ -116,29 +116,6 @@ static void compare_status(struct comparer *c, struct err *e)
 
 /* ---- map: pieces and what to read ------------------------------------------------------------ */
 
-/* Two opens of one local file show the same bytes at the same place. */
-static bool is_same_place(const struct extent *a, const struct extent *b)
-{
-    if (a->kind != EXTENT_DATA || b->kind != EXTENT_DATA || a->host != b->host)
-        return false;
-    if (!a->image || !b->image || a->image->encrypted || b->image->encrypted)
-        return false;
-    return strcmp(file_protocol(a->file), "file") == 0 &&
-           strcmp(file_protocol(b->file), "file") == 0 &&
-           strcmp(file_name(a->file), file_name(b->file)) == 0;
-}
-
-/* Leave the first `n` bytes out. */
-static void extent_skip(struct extent *x, uint64_t n)
-{
-    x->guest += n;
-    x->length -= n;
-    if (x->kind == EXTENT_PACKED)
-        x->block_offset += (uint32_t)n;
-    else
-        x->host += n;
-}
-
 static bool extent_joins(const struct extent *a, const struct extent *b)
 {
     if (a->guest + a->length != b->guest || a->kind != b->kind || a->file != b->file)
@@ -207,10 +184,11 @@ static int map_chunk(struct comparer *c, struct err *e)
         struct piece p = {.guest = at,
                           .length = num_min(a->at.length, b->at.length),
                           .data = {!walk_is_zero(&a->at), !walk_is_zero(&b->at)}};
-        if ((p.data[0] || p.data[1]) && !is_same_place(&a->at, &b->at) && piece_add(c, &p, e) < 0)
+        if ((p.data[0] || p.data[1]) && !walk_is_same_place(&a->at, &b->at) &&
+            piece_add(c, &p, e) < 0)
             return -1;
-        extent_skip(&a->at, p.length);
-        extent_skip(&b->at, p.length);
+        walk_skip(&a->at, p.length);
+        walk_skip(&b->at, p.length);
         at += p.length;
     }
     return 0;
@@ -322,7 +300,7 @@ static uint64_t equal_content(struct skipper *s, uint64_t at, uint64_t length, s
             err_clear(e);
             return 0;
         }
-    bool equal = (walk_is_zero(&x[0]) && walk_is_zero(&x[1])) || is_same_place(&x[0], &x[1]);
+    bool equal = (walk_is_zero(&x[0]) && walk_is_zero(&x[1])) || walk_is_same_place(&x[0], &x[1]);
     return equal ? num_min(x[0].length, x[1].length) : 0;
 }
 

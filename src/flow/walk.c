@@ -183,3 +183,25 @@ int view_map(struct view *v, uint64_t guest, uint64_t length, struct extent *out
         return -1;
     return view_refine(v, out, e);
 }
+
+bool walk_is_same_place(const struct extent *a, const struct extent *b)
+{
+    if (a->kind != b->kind || (a->kind != EXTENT_DATA && a->kind != EXTENT_PACKED))
+        return false;
+    if (a->host != b->host || a->crypt || b->crypt || !file_is_same(a->file, b->file))
+        return false;
+    return a->kind == EXTENT_DATA ||
+           (a->codec == b->codec && a->packed_len == b->packed_len &&
+            a->block_size == b->block_size && a->block_offset == b->block_offset);
+}
+
+void walk_skip(struct extent *x, uint64_t n)
+{
+    x->guest += n;
+    x->length -= n;
+    x->crypt_at += n;
+    if (x->kind == EXTENT_PACKED)
+        x->block_offset += (uint32_t)n;
+    else
+        x->host += n;
+}

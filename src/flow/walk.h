@@ -82,4 +82,10 @@ static inline bool walk_is_zero(const struct extent *x)
     return x->kind == EXTENT_HOLE || x->kind == EXTENT_ZERO || x->file_hole;
 }
 
+/* Are the bytes of both the same ones: at one place of one file, decoded the same way? */
+bool walk_is_same_place(const struct extent *a, const struct extent *b);
+
+/* Leave the first `n` bytes of an extent out. */
+void walk_skip(struct extent *x, uint64_t n);
+
 #endif
