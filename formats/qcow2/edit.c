@@ -182,7 +182,8 @@ static int qcow2_link(struct image *img, const struct edit_place *p, struct err 
 /* Can nothing be seen below this image at `guest`? */
 static bool is_bottom(const struct image *img, uint64_t guest)
 {
-    return !img->backing_name || (img->backing && guest >= img->backing->size);
+    return !img->backing_changes &&
+           (!img->backing_name || (img->backing && guest >= img->backing->size));
 }
 
 /* The entry of a whole cluster of zeros; -1: there is none in this version. */

@@ -64,14 +64,16 @@ int inplace_part_add(struct inplace_parts *p, enum piece_kind kind, uint32_t fro
     return 0;
 }
 
-/* Does the image read as zeros at [from, ...) of the chunk? *to = how far it is like that. */
+/* Does the image read as zeros at [from, ...) of the chunk? *to = how far it is like that. What
+ * only lies below it does not count if something else is going to lie there. */
 static int reads_zero(const struct inplace_rules *rules, const struct chunk *c, uint32_t from,
                       uint32_t *to, bool *zero, struct err *e)
 {
     struct extent x;
-    if (image_map_chain(rules->image, c->guest + from, *to - from, UINT_MAX, &x, e))
+    bool alone = rules->image->backing_changes;
+    if (image_map_chain(rules->image, c->guest + from, *to - from, alone ? 1 : UINT_MAX, &x, e))
         return -1;
-    *zero = x.kind == EXTENT_HOLE || x.kind == EXTENT_ZERO;
+    *zero = x.kind == EXTENT_ZERO || (x.kind == EXTENT_HOLE && !alone);
     *to = from + (uint32_t)x.length;
     return 0;
 }

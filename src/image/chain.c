@@ -165,6 +165,8 @@ static int open_backing(struct image *img, struct err *e)
     }
     struct image_flags flags = img->flags;
     flags.write = flags.check = false;
+    if (flags.backing_cache)
+        flags.cache = *flags.backing_cache;
     flags.driver = node_driver(spec) ? NULL : img->backing_format;
     int rc = image_open_layer(spec, name, &flags, &img->backing, e);
     json_decref(spec);

@@ -34,6 +34,8 @@ struct image_flags {
     struct secrets *secrets; /* borrowed; may be NULL */
     /* where a repair that opening for writing implies says what it does; borrowed; NULL: nowhere */
     const struct check_sink *repairs;
+    /* of what lies below, borrowed while the image is opened; NULL: as `cache` says */
+    const struct file_cache *backing_cache;
     uint64_t metadata_budget; /* bytes that this image's own caches may take; 0 = default */
     const char *driver;       /* -f: format by name, NULL = as the spec says, else probe */
 };
@@ -54,6 +56,10 @@ struct image {
     char *backing_name;     /* as stored, owned; NULL = none */
     char *backing_format;   /* as stored, owned; NULL = none given */
     void *state;            /* the driver's own, freed by its close; NULL: nothing is open */
+
+    /* What lies below is about to be something else (rebase): a range that reads as zeros only
+     * because nothing lies below must be made to say so. For edit_ops.zero. */
+    bool backing_changes;
 
     struct image *backing; /* owned; NULL if none or not opened */
     unsigned chain_length; /* this image and all below it */
