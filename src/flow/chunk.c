@@ -48,6 +48,27 @@ void chunk_release(struct chunk *c)
     memset(c, 0, sizeof *c);
 }
 
+int chunk_piece_add(struct chunk *c, const struct piece *p, struct err *e)
+{
+    struct piece *last = c->n_pieces ? &c->pieces[c->n_pieces - 1] : NULL;
+    if (last && last->kind == p->kind &&
+        (p->kind != PIECE_COPY ||
+         (last->file == p->file && last->host + last->length == p->host))) {
+        last->length += p->length;
+        return 0;
+    }
+    if (c->n_pieces == c->cap_pieces) {
+        size_t cap = num_max(16, 2 * c->cap_pieces);
+        struct piece *grown = mem_grow(c->pieces, cap, sizeof *grown, e);
+        if (!grown)
+            return -1;
+        c->pieces = grown;
+        c->cap_pieces = cap;
+    }
+    c->pieces[c->n_pieces++] = *p;
+    return 0;
+}
+
 int chunk_io_add(struct chunk *c, void *buf, size_t len, uint64_t off, struct err *e)
 {
     if (c->n_io == c->cap_io) {

@@ -72,6 +72,9 @@ int chunk_init(struct chunk *c, uint64_t chunk_size, uint32_t block_size, uint32
                struct err *e);
 void chunk_release(struct chunk *c);
 
+/* The next piece; it is joined with the one before where that is of the same kind. */
+int chunk_piece_add(struct chunk *c, const struct piece *p, struct err *e);
+
 int chunk_io_add(struct chunk *c, void *buf, size_t len, uint64_t off, struct err *e);
 
 /* Make room for n more bytes of message; NULL with the error set. */

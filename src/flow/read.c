@@ -13,27 +13,6 @@
 
 /* ---- pieces and extents ---------------------------------------------------------------------- */
 
-static int piece_add(struct chunk *c, const struct piece *p, struct err *e)
-{
-    struct piece *last = c->n_pieces ? &c->pieces[c->n_pieces - 1] : NULL;
-    if (last && last->kind == p->kind &&
-        (p->kind != PIECE_COPY ||
-         (last->file == p->file && last->host + last->length == p->host))) {
-        last->length += p->length;
-        return 0;
-    }
-    if (c->n_pieces == c->cap_pieces) {
-        size_t cap = num_max(16, 2 * c->cap_pieces);
-        struct piece *grown = mem_grow(c->pieces, cap, sizeof *grown, e);
-        if (!grown)
-            return -1;
-        c->pieces = grown;
-        c->cap_pieces = cap;
-    }
-    c->pieces[c->n_pieces++] = *p;
-    return 0;
-}
-
 static int extent_add(struct chunk *c, const struct extent *x, struct err *e)
 {
     if (c->n_extents == c->cap_extents) {
@@ -77,7 +56,7 @@ static int map_range(const struct read_rules *rules, unsigned stop_depth, struct
             return err_prefix(e, "error while reading block status at offset %" PRIu64 ": ",
                               c->guest + at);
         struct piece p = {kind_of(&here, &x), at, (uint32_t)x.length, x.file, x.host};
-        if (piece_add(c, &p, e) < 0 || (p.kind == PIECE_DATA && extent_add(c, &x, e) < 0))
+        if (chunk_piece_add(c, &p, e) < 0 || (p.kind == PIECE_DATA && extent_add(c, &x, e) < 0))
             return -1;
     }
     return 0;
@@ -96,7 +75,7 @@ static int map_left(const struct read_rules *rules, struct chunk *c, const struc
     if (map_range(rules, UINT_MAX, c, p->at, up, e) < 0)
         return -1;
     const struct piece left = {PIECE_LEFT, up, down - up, NULL, 0};
-    if (left.length && piece_add(c, &left, e) < 0)
+    if (left.length && chunk_piece_add(c, &left, e) < 0)
         return -1;
     return map_range(rules, UINT_MAX, c, down, end, e);
 }
