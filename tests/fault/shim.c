@@ -3,7 +3,8 @@
  *
  *   FAULT=KIND:N[:ERRNO[:RANK]]   KIND is read, write, sync, alloc, submit, copy, truncate,
  *                                 allocate, rename, open, unlink; N counts from 1, 0 only counts;
- *                                 ERRNO is a number, by default 5 (EIO); RANK: on that MPI rank
+ *                                 ERRNO is a number, by default 5 (EIO), 0: the program is
+ *                                 killed instead of doing it; RANK: on that MPI rank
  * only FAULT_LOG=FILE                at the end gets "KIND calls fired"
  *
  * Only files below FAULT_DIR count, so that libraries, /proc and terminals are left alone; of
@@ -13,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -40,6 +42,8 @@ static bool hit(const char *what)
     if (atomic_fetch_add(&calls, 1) + 1 != target)
         return false;
     atomic_store(&fired, 1);
+    if (!error_number)
+        kill(getpid(), SIGKILL);
     errno = error_number;
     return true;
 }

@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 FAULT_SHIM=$BUILD/fault-shim.so
-EIO=5 ENOMEM=12 ENOSPC=28 EACCES=13
+KILLED=0 EIO=5 ENOMEM=12 ENOSPC=28 EACCES=13
 [ -e "$FAULT_SHIM" ] || skip "the shim is not built ($FAULT_SHIM)"
 
 # with_fault KIND:N:ERRNO CMD...

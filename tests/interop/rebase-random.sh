@@ -1,0 +1,130 @@
+#!/bin/bash
+# rebase of random overlays in random chains: the content stays, the check finds nothing, and the
+# original, which does the same to a copy, ends with the same content and the same name.
+#
+#   SEEDS="1 2 3" bash tests/interop/rebase-random.sh
+. "$(dirname "$0")/../lib.sh"
+need_reference
+scratch 300
+cd "$T"
+SEEDS=${SEEDS:-$(seq 1 25)}
+
+formats="qcow2 qcow2 qcow2 qed"
+"$REF" create -q -f qed probe 64k
+try "$IMG" rebase -u -f qed probe
+[ $rc = 0 ] || formats=qcow2 # qed is not written in place yet
+
+# pick WORD...: one of them
+pick() {
+    shift $((RANDOM % $#))
+    echo "$1"
+}
+
+# A layer's size: mostly that of the disk, else shorter, or longer.
+size() {
+    pick 8M 8M 8M 8M 3M 5000704 9M 8389120
+}
+
+options() {
+    case $1 in
+    qcow2) pick cluster_size=64k cluster_size=64k compat=0.10 cluster_size=512 cluster_size=4k \
+        cluster_size=2M extended_l2=on extended_l2=on,cluster_size=16k lazy_refcounts=on ;;
+    qed) pick cluster_size=64k cluster_size=4k ;;
+    esac
+}
+
+# scatter FORMAT FILE TIMES: random writes, zeros, discards
+scatter() {
+    local args=() i at length bytes
+    bytes=$("$REF" info -U --output=json -f "$1" "$2" | jq '."virtual-size"')
+    for ((i = 0; i < $3; i++)); do
+        at=$((RANDOM * 512 % bytes))
+        length=$(pick 512 512 4096 40960 65536 131072 500224)
+        [ $((RANDOM % 3)) = 0 ] && at=$((at / 65536 * 65536))
+        [ $((at + length)) -le "$bytes" ] || length=$(((bytes - at) / 512 * 512))
+        [ "$length" -gt 0 ] || continue
+        case $((RANDOM % 10)) in
+        0) args+=(-c "write -z $at $length") ;;
+        1) [ "$1" = qcow2 ] && args+=(-c "write -z -u $at $length") ;;
+        2) [ "$1" = raw ] && args+=(-c "discard $at $length") ;;
+        *) args+=(-c "write -P $((RANDOM % 4)) $at $length") ;;
+        esac
+    done
+    "$REF_IO" -f "$1" "${args[@]}" "$2" >"$T/.io" 2>&1 || fail "qemu-io: $(cat "$T/.io")"
+}
+
+# layer NAME FORMAT [BACKING BACKING-FORMAT]: sizes of layers differ
+layer() {
+    local o
+    o=$(options "$2")
+    if [ $# = 4 ]; then
+        "$REF" create -q -f "$2" ${o:+-o $o} -b "$3" -F "$4" "$1" "$(size)"
+    else
+        "$REF" create -q -f "$2" ${o:+-o $o} "$1" "$(size)"
+    fi
+    scatter "$2" "$1" $((RANDOM % 10 + 2))
+}
+
+# chain NAME LENGTH: NAME.0 below, each in the one above; sets top and its format
+chain() {
+    local i below format
+    format=$(pick raw qcow2 qcow2 qed)
+    layer "$1.0" "$format"
+    for ((i = 1; i < $2; i++)); do
+        below=$format
+        format=$(pick qcow2 qcow2 qed)
+        layer "$1.$i" "$format" "$1.$((i - 1))" "$below"
+    done
+    top=$1.$(($2 - 1)) top_format=$format
+}
+
+# rebased PROGRAM NAME: a copy of the overlay
+rebased() {
+    cp overlay "$2"
+    try "$1" rebase -f "$format" -b "$new" ${new_format:+-F "$new_format"} "$2"
+    [ $rc = 0 ] || bad "$what: exit $rc: $(cat "$T/.err")"
+    [ ! -s "$T/.err" ] || bad "$what: says $(cat "$T/.err")"
+}
+
+same() {
+    "$REF" compare -q -U -f "$2" -F raw "$3" before || bad "$what: $1 reads otherwise"
+}
+
+for seed in $SEEDS; do
+    RANDOM=$seed
+    rm -f -- old.* new.* overlay
+    chain old $((RANDOM % 3 + 1))
+    old=$top old_format=$top_format
+    format=$(pick $formats)
+    if [ $((RANDOM % 6)) = 0 ]; then
+        layer overlay "$format"
+    else
+        layer overlay "$format" "$old" "$old_format"
+    fi
+    case $((RANDOM % 6)) in
+    0) new='' new_format='' ;;
+    1) new=old.0 new_format=$("$REF" info --output=json old.0 | jq -r .format) ;; # lower in its own chain
+    2) # one that shares the base
+        layer new.s qcow2 "$old" "$old_format"
+        new=new.s new_format=qcow2
+        ;;
+    *)
+        chain new $((RANDOM % 3 + 1))
+        new=$top new_format=$top_format
+        ;;
+    esac
+    what="seed $seed, $format on ${new:-nothing}"
+    checked
+    "$REF" convert -f "$format" -O raw overlay before
+    rebased "$IMG" ours
+    rebased "$REF" theirs
+    same ours "$format" ours
+    "$REF" check -q -f "$format" ours || bad "$what: check finds fault"
+    "$REF" compare -q -U -f "$format" -F raw theirs before || echo "note: $what: the original's reads otherwise"
+    for name in ours theirs; do
+        "$REF" info -U -f "$format" --output=json $name |
+            jq -S '[."backing-filename", ."backing-filename-format"]' >$name.names
+    done
+    diff -u theirs.names ours.names >&2 || bad "$what: another name"
+done
+finish
