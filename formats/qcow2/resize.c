@@ -101,7 +101,8 @@ static int name_replace(char **at, const char *name, struct err *e)
 int qcow2_set_backing(struct image *img, const char *name, const char *format, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
-    if (name && strlen(name) > QCOW2_MAX_BACKING_NAME)
+    /* the raw data file alone is what the guest has: nothing can lie below it */
+    if (name && (strlen(name) > QCOW2_MAX_BACKING_NAME || q->data_file_raw))
         return err_set(e, EINVAL, "%s", strerror(EINVAL));
     if (name_replace(&q->head.backing_name, name, e) ||
         name_replace(&q->head.ext.backing_format, format, e) ||

@@ -29,6 +29,7 @@ struct rebase {
     const struct progress *progress;
     struct differ_map map;
     uint64_t chunk, at; /* gone through up to here */
+    uint64_t passed;    /* chunks before this offset are on their way */
 };
 
 /* ---- a pool of differs ----------------------------------------------------------------------- */
@@ -103,8 +104,8 @@ static void passed(void *ctx, uint64_t chunk, uint64_t data_bytes)
 {
     struct rebase *r = ctx;
     (void)data_bytes;
-    uint64_t done = num_min((chunk + 1) * r->chunk, r->image->size);
-    progress_update(r->progress, 100 * (double)done / (double)r->image->size);
+    r->passed = num_min((chunk + 1) * r->chunk, r->image->size);
+    progress_update(r->progress, 100 * (double)r->passed / (double)r->image->size);
 }
 
 static int fail_write(void *ctx, uint64_t guest, struct err *e)
@@ -136,7 +137,8 @@ static int copy_unlike(struct engine *g, struct rebase *r, struct err *e)
     }
     if (inplace_run(g, &job, e))
         return -1;
-    progress_update(r->progress, 100);
+    if (engine_rank(g) == 0 && r->passed < r->image->size)
+        progress_update(r->progress, 100);
     return 0;
 }
 
