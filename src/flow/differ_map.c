@@ -2,12 +2,14 @@
  */
 #include "flow/differ.h"
 
-#include <string.h>
+#include <limits.h>
+#include <stdio.h>
 
 #include "base/num.h"
 #include "flow/differ_impl.h"
 
-#define WINDOW_MIN (2 * MIB)
+#define WINDOW_MIN   (2 * MIB)
+#define REFINE_LEAST (256 * KIB)
 
 struct differ_map differ_map_of(const struct differ_images *images)
 {
@@ -35,13 +37,14 @@ int differ_side_failed(enum differ_side side, struct err *e)
     return err_hint(e, "%s", why);
 }
 
-static int map_side(struct view *v, uint64_t guest, uint64_t length, struct extent *out,
+static int map_side(const struct view *v, uint64_t guest, uint64_t length, struct extent *out,
                     struct err *e)
 {
-    if (v->image)
-        return view_map(v, guest, length, out, e);
+    uint64_t size = v->image ? v->image->size : 0;
     *out = (struct extent){.kind = EXTENT_HOLE, .guest = guest, .length = length};
-    return 0;
+    if (guest >= size)
+        return 0;
+    return image_map_chain(v->image, guest, num_min(length, size - guest), UINT_MAX, out, e);
 }
 
 static int map_here(struct differ_map *d, struct err *e)
@@ -58,14 +61,31 @@ static int map_here(struct differ_map *d, struct err *e)
     return 0;
 }
 
-static enum differ_kind kind_here(const struct differ_map *d)
+/* Where both do not stand at one place it matters whether the files below hold anything. To read
+ * what is short is as good as to ask. */
+static int refine(struct differ_map *d, struct err *e)
+{
+    for (unsigned i = 0; i < DIFFER_SIDES; i++)
+        if (d->at[i].length >= REFINE_LEAST && !d->at[i].file_hole &&
+            view_refine(&d->view[i], &d->at[i], e))
+            return differ_side_failed((enum differ_side)i, e);
+    return 0;
+}
+
+static int kind_here(struct differ_map *d, enum differ_kind *kind, struct err *e)
 {
     const struct extent *a = &d->at[DIFFER_OLD], *b = &d->at[DIFFER_NEW];
-    if (d->own.kind != EXTENT_HOLE)
-        return DIFFER_OWN;
+    *kind = d->own.kind != EXTENT_HOLE           ? DIFFER_OWN
+            : walk_is_zero(a) && walk_is_zero(b) ? DIFFER_ZERO
+            : walk_is_same_place(a, b)           ? DIFFER_SAME
+                                                 : DIFFER_UNLIKE;
+    if (*kind != DIFFER_UNLIKE)
+        return 0;
+    if (refine(d, e))
+        return -1;
     if (walk_is_zero(a) && walk_is_zero(b))
-        return DIFFER_ZERO;
-    return walk_is_same_place(a, b) ? DIFFER_SAME : DIFFER_UNLIKE;
+        *kind = DIFFER_ZERO;
+    return 0;
 }
 
 static void skip(struct extent *x, uint64_t n)
@@ -81,9 +101,8 @@ int differ_next(struct differ_map *d, struct differ_part *out, struct err *e)
     *out = (struct differ_part){.guest = d->guest};
     if (d->guest >= d->end)
         return 0;
-    if (map_here(d, e))
+    if (map_here(d, e) || kind_here(d, &out->kind, e))
         return -1;
-    out->kind = kind_here(d);
     out->length = num_min(d->own.length, d->end - d->guest);
     for (unsigned i = 0; i < DIFFER_SIDES && out->kind != DIFFER_OWN; i++) {
         out->length = num_min(out->length, d->at[i].length);

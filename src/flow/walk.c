@@ -123,7 +123,7 @@ static int ask_span(struct file *f, uint64_t from, uint64_t size, struct span *o
 
 /* Files tell only what comes behind an offset. A table that runs backwards would so learn nothing
  * from the answer before: then look from further and further before the extent. */
-static int ask_below(struct view *v, const struct extent *x, uint64_t size, struct span *out,
+static int ask_below(struct view_told *v, const struct extent *x, uint64_t size, struct span *out,
                      struct err *e)
 {
     bool backwards = v->file == x->file && x->host < v->from;
@@ -139,7 +139,7 @@ static int ask_below(struct view *v, const struct extent *x, uint64_t size, stru
 
 /* A file that is behind a huge stretch of one kind is asked once, in whatever order its parts are
  * come by: answers that meet are joined. */
-static int look_below(struct view *v, const struct extent *x, uint64_t size, struct err *e)
+static int look_below(struct view_told *v, const struct extent *x, uint64_t size, struct err *e)
 {
     struct span s;
     if (ask_below(v, x, size, &s, e) < 0)
@@ -155,8 +155,9 @@ static int look_below(struct view *v, const struct extent *x, uint64_t size, str
     return 0;
 }
 
-int view_refine(struct view *v, struct extent *x, struct err *e)
+int view_refine(struct view *view, struct extent *x, struct err *e)
 {
+    struct view_told *v = &view->told[x->depth % VIEW_FILES];
     if (x->kind != EXTENT_DATA || x->crypt) /* zeros on disk are no zeros then */
         return 0;
     if (v->file != x->file || x->host < v->from || x->host >= v->to) {

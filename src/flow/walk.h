@@ -48,13 +48,19 @@ int walk_fail(struct err *e, int no, const char *said, const char *fmt, ...)
 
 /* ---- one thread's view of one image ---------------------------------------------------------- */
 
-struct view {
-    struct image *image; /* borrowed */
-    /* the last that the file below told of itself: [from, to) of `file` is all hole or all data */
+/* The last that a file told of itself: [from, to) is all hole or all data. */
+struct view_told {
     struct file *file;
     uint64_t from, to;
     bool hole;
     uint64_t back; /* how far before an extent to look, for tables that run backwards */
+};
+
+#define VIEW_FILES 16u
+
+struct view {
+    struct image *image;               /* borrowed */
+    struct view_told told[VIEW_FILES]; /* by depth in the chain: layers take turns */
 };
 
 struct view view_of(struct image *image);
