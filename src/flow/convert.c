@@ -290,11 +290,18 @@ static void set_rules(struct convert *c)
     };
 }
 
+static bool skips_all(const struct convert *c)
+{
+    const struct convert_window *w = &c->o->window;
+    return w->on && w->from > num_min(w->to, c->source.parts[0].image->size);
+}
+
 /* Rank 0, alone: everything that can be refused is refused before the first byte is read. */
 static int begin(struct convert *c, struct err *e)
 {
     if (source_open(c->o, &c->source, e) < 0)
         return -1;
+    c->report->skipped_all = skips_all(c);
     c->plan.size = c->source.size;
     if (c->o->bitmaps && bitmaps_check(c->o, &c->source, e) < 0)
         return -1;

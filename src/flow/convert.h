@@ -20,6 +20,12 @@ struct convert_source {
     json_t *spec;     /* borrowed */
 };
 
+/* dd: only the bytes from `from` to `to` of the (one) source; the target begins with them. */
+struct convert_window {
+    bool on;
+    uint64_t from, to;
+};
+
 struct convert_options {
     const struct convert_source *sources;
     unsigned n_sources;
@@ -46,7 +52,9 @@ struct convert_options {
     bool quiet; /* no salvage warnings */
     bool bitmaps, skip_broken_bitmaps;
     uint64_t rate_limit; /* bytes a second over all ranks; 0 = none */
-    uint64_t memory;     /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
+    struct convert_window window;
+    bool is_dd;      /* the words for a target that cannot be made are those of dd */
+    uint64_t memory; /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
 };
 
 #define CONVERT_MEMORY_DEFAULT ((uint64_t)256 << 20) /* a rank */
@@ -58,6 +66,7 @@ struct convert_report {
     void (*warn)(void *ctx, const char *text);
     void *ctx;
     /* out */
+    bool skipped_all;   /* the window begins behind the source's end */
     char removed[4096]; /* the unfinished output that was removed, or "" */
 };
 

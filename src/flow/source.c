@@ -7,6 +7,16 @@
 
 #define SECTOR 512u
 
+/* dd: as much of the window as the image has. */
+static void set_range(const struct convert_window *w, struct source_part *part)
+{
+    uint64_t size = part->image->size;
+    uint64_t end = w->on ? num_min(w->to, size) : size;
+    part->from = w->on ? num_min(w->from, end) : 0;
+    part->length = end - part->from;
+    part->size = num_up(part->length, SECTOR);
+}
+
 static int open_part(const struct convert_options *o, unsigned i, struct source_part *part,
                      struct err *e)
 {
@@ -22,7 +32,7 @@ static int open_part(const struct convert_options *o, unsigned i, struct source_
         return -1;
     if (o->snapshot && image_load_snapshot(part->image, o->snapshot, e) < 0)
         return err_prefix(e, "Failed to load snapshot: ");
-    part->size = num_up(part->image->size, SECTOR);
+    set_range(&o->window, part);
     return 0;
 }
 
@@ -74,13 +84,13 @@ int source_map(const struct source *s, uint64_t guest, uint64_t length, unsigned
 {
     const struct source_part *part = part_at(s, guest);
     uint64_t inside = guest - part->start;
-    if (inside >= part->image->size) { /* the rounding up to a sector */
+    if (inside >= part->length) { /* the rounding up to a sector */
         *out = (struct extent){
             .kind = EXTENT_ZERO, .guest = guest, .length = num_min(length, part->size - inside)};
         return 0;
     }
-    length = num_min(length, part->image->size - inside);
-    if (image_map_chain(part->image, inside, length, stop_depth, out, e) < 0 ||
+    length = num_min(length, part->length - inside);
+    if (image_map_chain(part->image, part->from + inside, length, stop_depth, out, e) < 0 ||
         image_refine(out, e) < 0)
         return -1;
     out->guest = guest;

@@ -12,7 +12,9 @@ struct source_part {
     struct image *image;
     const char *name;
     uint64_t start; /* where it begins in the whole */
-    uint64_t size;  /* guest bytes, rounded up to 512 */
+    uint64_t from;  /* of the image: where the part begins, and its bytes; zeros behind them */
+    uint64_t length;
+    uint64_t size; /* the length rounded up to 512 */
 };
 
 struct source {

@@ -42,6 +42,8 @@ int target_draw(uint8_t random[64], uint64_t *when, struct err *e)
 
 static int creation_failed(const struct convert_options *o, struct err *e)
 {
+    if (o->is_dd)
+        return err_prefix(e, "%s: error while creating output image: ", o->target);
     return err_prefix(e, "%s: error while converting %s: ", o->target, o->target_driver);
 }
 
