@@ -2,30 +2,26 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/crypt/crypt.h"
 #include "formats/format.h"
-
-#define PIECE MIB /* bytes that are moved at once where a unit has to be filled */
+#include "image/mover.h"
 
 struct edit {
     struct image *img;
     const struct edit_ops *ops;
-    struct image_reader *reader;
+    struct mover mover;
     uint64_t unit;
-    uint8_t *piece; /* PIECE bytes: what is copied, what is encrypted */
 };
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void edit_free(struct edit *d)
 {
-    image_reader_free(d->reader);
-    free(d->piece);
+    mover_release(&d->mover);
     free(d);
 }
 
@@ -40,9 +36,7 @@ int edit_begin(struct image *img, struct edit **out, struct err *e)
     if (!d)
         return -1;
     *d = (struct edit){.img = img, .ops = ops, .unit = ops->unit ? ops->unit(img) : 1};
-    d->reader = image_reader_new(e);
-    d->piece = d->reader ? mem_io(PIECE, e) : NULL;
-    if (!d->piece || (ops->begin && ops->begin(img, e))) {
+    if (mover_init(&d->mover, img, e) || (ops->begin && ops->begin(img, e))) {
         edit_free(d);
         return -1;
     }
@@ -84,62 +78,6 @@ int edit_flush(struct edit *d, struct err *e)
     return d->ops->flush(d->img, e);
 }
 
-/* ---- bytes at a place ------------------------------------------------------------------------ */
-
-/* Write len bytes `into` bytes behind the beginning of the place; buf is the caller's, so it is
- * encrypted in a copy. */
-static int put(struct edit *d, const struct edit_place *p, uint64_t into, const uint8_t *buf,
-               size_t len, struct err *e)
-{
-    while (p->crypt && len) {
-        size_t n = num_min(len, PIECE);
-        if (buf != d->piece)
-            memcpy(d->piece, buf, n);
-        if (p->crypt->encrypt(p->crypt, d->piece, n, p->crypt_at + into, e) ||
-            file_write(p->file, d->piece, n, p->host + into, e))
-            return -1;
-        buf += n;
-        into += n;
-        len -= n;
-    }
-    return len ? file_write(p->file, buf, len, p->host + into, e) : 0;
-}
-
-static int put_zeros(struct edit *d, const struct edit_place *p, uint64_t into, uint64_t len,
-                     struct err *e)
-{
-    if (p->is_zero && !p->crypt)
-        return 0;
-    if (!p->crypt)
-        return file_zero(p->file, p->host + into, len, FILE_ZERO_KEEP, e);
-    for (uint64_t done = 0, n; done < len; done += n) {
-        n = num_min(len - done, PIECE);
-        memset(d->piece, 0, n);
-        if (put(d, p, into + done, d->piece, n, e))
-            return -1;
-    }
-    return 0;
-}
-
-/* What the guest reads now of [from, to), to the place. */
-static int fill(struct edit *d, const struct edit_place *p, uint64_t from, uint64_t to,
-                struct err *e)
-{
-    uint64_t end = num_min(to, d->img->size);
-    while (from < end) {
-        struct extent x;
-        if (image_map_chain(d->img, from, num_min(end - from, PIECE), UINT_MAX, &x, e))
-            return -1;
-        bool zero = x.kind == EXTENT_HOLE || x.kind == EXTENT_ZERO;
-        if (zero ? put_zeros(d, p, from - p->guest, x.length, e)
-                 : image_read_extents(d->reader, &x, 1, d->piece, NULL, e) ||
-                       put(d, p, from - p->guest, d->piece, x.length, e))
-            return -1;
-        from += x.length;
-    }
-    return from < to ? put_zeros(d, p, from - p->guest, to - from, e) : 0;
-}
-
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static int check_range(const struct edit *d, uint64_t guest, uint64_t len, struct err *e)
@@ -179,7 +117,7 @@ const struct edit_packing *edit_packing(const struct edit *d)
 
 int edit_link(struct edit *d, const struct edit_place *p, struct err *e)
 {
-    image_reader_forget(d->reader);
+    image_reader_forget(d->mover.reader);
     return d->ops->link(d->img, p, e);
 }
 
@@ -191,17 +129,10 @@ static int write_once(struct edit *d, uint64_t guest, const uint8_t *buf, uint64
     uint64_t start = num_down(guest, d->unit);
     if (edit_place(d, start, num_up(guest + len, d->unit) - start, &p, e))
         return -1;
-    uint64_t into = guest - p.guest, end = p.guest + p.length;
-    *done = num_min(end - guest, len);
-    if (p.fresh && into && fill(d, &p, p.guest, guest, e))
+    *done = num_min(p.guest + p.length - guest, len);
+    if (mover_write(&d->mover, &p, guest, buf, *done, e))
         return -1;
-    if (buf ? put(d, &p, into, buf, *done, e) : put_zeros(d, &p, into, *done, e))
-        return -1;
-    if (!p.fresh)
-        return 0;
-    if (guest + *done < end && fill(d, &p, guest + *done, end, e))
-        return -1;
-    return edit_link(d, &p, e);
+    return p.fresh ? edit_link(d, &p, e) : 0;
 }
 
 static int write_all(struct edit *d, uint64_t guest, const uint8_t *buf, uint64_t len,
@@ -220,7 +151,7 @@ static int write_part(struct edit *d, uint64_t guest, const uint8_t *buf, size_t
 {
     uint8_t sector[CRYPT_SECTOR] = {0};
     uint64_t at = num_down(guest, CRYPT_SECTOR), n = num_min(CRYPT_SECTOR, d->img->size - at);
-    if (image_read(d->reader, d->img, at, n, sector, e))
+    if (image_read(d->mover.reader, d->img, at, n, sector, e))
         return -1;
     memcpy(sector + (guest - at), buf, len);
     return write_all(d, at, sector, CRYPT_SECTOR, e);
@@ -281,7 +212,7 @@ int edit_zero(struct edit *d, uint64_t guest, uint64_t len, enum edit_zero how, 
     }
     if (!d->ops->zero || from == to)
         return write_all(d, guest, NULL, len, e);
-    image_reader_forget(d->reader);
+    image_reader_forget(d->mover.reader);
     if (write_all(d, guest, NULL, from - guest, e))
         return -1;
     for (uint64_t done; from < to; from += done) {
@@ -304,6 +235,6 @@ int edit_discard(struct edit *d, uint64_t guest, uint64_t len, struct err *e)
     whole_units(d, guest, len, &from, &to);
     if (!d->ops->discard || from == to)
         return 0;
-    image_reader_forget(d->reader);
+    image_reader_forget(d->mover.reader);
     return d->ops->discard(d->img, from, to - from, e);
 }
