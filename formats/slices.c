@@ -1,5 +1,6 @@
 #include "formats/slices.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -11,6 +12,10 @@
  * lock that few threads want and walks a few words. */
 #define WAYS 8u
 
+/* What of a slice is to be written: a bit for each 4 bytes. */
+#define GRAIN       4u
+#define DIRTY_WORDS (SLICES_SIZE / GRAIN / 64)
+
 enum slot_state { SLOT_EMPTY, SLOT_LOADING, SLOT_READY };
 
 struct slot {
@@ -20,7 +25,9 @@ struct slot {
     uint64_t used; /* the set's clock when it was last held */
     size_t valid;
     uint8_t *data;
-    bool loose; /* belongs to no set: freed when it is put back */
+    bool loose;        /* belongs to no set: freed when it is put back */
+    uint64_t *dirty;   /* what the file does not have yet; NULL: nothing. Such a slot is held */
+    struct slot *next; /* in set.more */
 };
 
 struct set {
@@ -28,6 +35,7 @@ struct set {
     pthread_cond_t loaded;
     uint64_t clock;
     struct slot slots[WAYS];
+    struct slot *more; /* that were changed while all ways were held */
 };
 
 struct slices {
@@ -35,6 +43,8 @@ struct slices {
     uint32_t tail;
     size_t n_sets; /* a power of two */
     struct set *sets;
+    struct slot **changed; /* the changing thread's alone */
+    size_t n_changed, room;
 };
 
 int slices_new(struct file *f, uint64_t budget, uint32_t tail, struct slices **out, struct err *e)
@@ -60,17 +70,35 @@ int slices_new(struct file *f, uint64_t budget, uint32_t tail, struct slices **o
     return 0;
 }
 
+static void slot_release(struct slot *p)
+{
+    free(p->data);
+    free(p->dirty);
+}
+
+static void slot_free_next(struct slot **at)
+{
+    struct slot *p = *at;
+    *at = p->next;
+    slot_release(p);
+    free(p);
+}
+
 void slices_free(struct slices *s)
 {
     for (size_t i = 0; s && i < s->n_sets; i++) {
         struct set *set = &s->sets[i];
         for (unsigned w = 0; w < WAYS; w++)
-            free(set->slots[w].data);
+            slot_release(&set->slots[w]);
+        while (set->more)
+            slot_free_next(&set->more);
         pthread_cond_destroy(&set->loaded);
         pthread_mutex_destroy(&set->lock);
     }
-    if (s)
+    if (s) {
         free(s->sets);
+        free(s->changed);
+    }
     free(s);
 }
 
@@ -85,7 +113,10 @@ static struct slot *set_find(struct set *set, uint64_t offset)
     for (unsigned w = 0; w < WAYS; w++)
         if (set->slots[w].state != SLOT_EMPTY && set->slots[w].offset == offset)
             return &set->slots[w];
-    return NULL;
+    struct slot *p = set->more;
+    while (p && p->offset != offset)
+        p = p->next;
+    return p;
 }
 
 /* An empty slot, or the one that was held longest ago; NULL if all are held. */
@@ -207,4 +238,149 @@ int slices_move(struct slices *s, uint64_t offset, struct slice *p, struct err *
         return 0;
     slices_put(s, p);
     return slices_get(s, offset, p, e);
+}
+
+/* ---- changing entries ------------------------------------------------------------------------ */
+
+/* A slot that readers find, held: where `hold` is, or in its stead if that one is loose. */
+static struct slot *slot_settle(struct slices *s, struct slice *hold)
+{
+    struct slot *p = hold->slot;
+    if (!p->loose)
+        return p;
+    struct set *set = set_of(s, p->offset);
+    pthread_mutex_lock(&set->lock);
+    struct slot *other;
+    while ((other = set_find(set, p->offset)) && other->state == SLOT_LOADING)
+        pthread_cond_wait(&set->loaded, &set->lock);
+    if (other) {
+        other->holders++;
+    } else {
+        p->loose = false;
+        p->state = SLOT_READY;
+        p->holders = 1;
+        p->next = set->more;
+        set->more = p;
+    }
+    pthread_mutex_unlock(&set->lock);
+    if (!other)
+        return p;
+    slices_put(s, hold);
+    slice_fill(hold, other);
+    return other;
+}
+
+/* From now on it is held until it is written. */
+static int slot_change(struct slices *s, struct slot *p, struct err *e)
+{
+    if (s->n_changed == s->room) {
+        size_t room = s->room ? 2 * s->room : 16;
+        struct slot **list = mem_grow(s->changed, room, sizeof *list, e);
+        if (!list)
+            return -1;
+        s->changed = list;
+        s->room = room;
+    }
+    p->dirty = mem_new(DIRTY_WORDS, sizeof *p->dirty, e);
+    if (!p->dirty)
+        return -1;
+    s->changed[s->n_changed++] = p;
+    return 0;
+}
+
+static int store(struct slices *s, struct slot *p, size_t in, const void *entry, size_t size,
+                 struct err *e)
+{
+    size_t bit = in / GRAIN;
+    if (in + size > p->valid)
+        return err_set(e, EIO, "A table reaches beyond the end of the file");
+    if (!p->dirty && slot_change(s, p, e))
+        return -1;
+    slice_entry_store(p->data + in, entry, size);
+    p->dirty[bit / 64] |= (size == 4 ? UINT64_C(1) : UINT64_C(3)) << bit % 64;
+    return 0;
+}
+
+int slices_store(struct slices *s, uint64_t at, const void *entry, size_t size, struct err *e)
+{
+    struct slice hold;
+    if (slices_get(s, at, &hold, e))
+        return -1;
+    struct slot *p = slot_settle(s, &hold);
+    bool was_held = p->dirty;
+    int r = store(s, p, at - p->offset, entry, size, e);
+    if (r || was_held)
+        slices_put(s, &hold);
+    return r;
+}
+
+size_t slices_changed(const struct slices *s)
+{
+    return s->n_changed;
+}
+
+static bool is_dirty(const struct slot *p, size_t grain)
+{
+    return p->dirty[grain / 64] >> grain % 64 & 1;
+}
+
+static int slot_write(const struct slices *s, const struct slot *p, struct err *e)
+{
+    for (size_t from = 0, to, n = SLICES_SIZE / GRAIN; from < n; from = to) {
+        bool dirty = is_dirty(p, from);
+        for (to = from + 1; to < n && is_dirty(p, to) == dirty; to++)
+            if (to % 64 == 0 && !dirty && !p->dirty[to / 64])
+                to += 63;
+        to = num_min(to, n);
+        if (dirty && file_write(s->file, p->data + from * GRAIN, (to - from) * GRAIN,
+                                p->offset + from * GRAIN, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* It can be let go now; one beyond the ways goes at once, or with a later flush. */
+static void slot_written(struct slices *s, struct slot *p)
+{
+    struct set *set = set_of(s, p->offset);
+    pthread_mutex_lock(&set->lock);
+    free(p->dirty);
+    p->dirty = NULL;
+    p->holders--;
+    for (struct slot **at = &set->more; *at;) {
+        if ((*at)->holders)
+            at = &(*at)->next;
+        else
+            slot_free_next(at);
+    }
+    pthread_mutex_unlock(&set->lock);
+}
+
+int slices_flush(struct slices *s, struct err *e)
+{
+    while (s->n_changed) {
+        struct slot *p = s->changed[s->n_changed - 1];
+        if (slot_write(s, p, e))
+            return -1;
+        s->n_changed--;
+        slot_written(s, p);
+    }
+    return 0;
+}
+
+int slices_grown(struct slices *s, uint64_t at, uint64_t len, struct err *e)
+{
+    uint64_t end = at + len;
+    for (at = num_down(at, SLICES_SIZE); at < end; at += SLICES_SIZE) {
+        struct slice hold;
+        if (slices_get(s, at, &hold, e))
+            return -1;
+        struct slot *p = hold.slot;
+        struct set *set = set_of(s, at);
+        pthread_mutex_lock(&set->lock);
+        p->valid = num_max(p->valid, num_min(SLICES_SIZE, end - at));
+        pthread_mutex_unlock(&set->lock);
+        slices_put(s, &hold);
+    }
+    return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "io/file.h"
@@ -38,5 +39,32 @@ void slices_put(struct slices *s, struct slice *p); /* a slice of {0} is fine */
 
 /* The same through a slice that may be held already: changes it only if it must. */
 int slices_move(struct slices *s, uint64_t offset, struct slice *p, struct err *e);
+
+/* ---- changing entries: by one thread, while others read ----------------------------------------
+ */
+
+/* An entry of 4 or 8 bytes, aligned to its size, as it stands on disk; who reads beside this loads
+ * it by __atomic_load_n of its size. */
+static inline void slice_entry_store(void *to, const void *entry, size_t size)
+{
+    uint32_t four;
+    uint64_t eight;
+    if (size == sizeof four) {
+        memcpy(&four, entry, sizeof four);
+        __atomic_store_n((uint32_t *)to, four, __ATOMIC_RELEASE);
+    } else {
+        memcpy(&eight, entry, sizeof eight);
+        __atomic_store_n((uint64_t *)to, eight, __ATOMIC_RELEASE);
+    }
+}
+
+/* Store an entry: who reads here sees it from now on, the file has it after slices_flush. */
+int slices_store(struct slices *s, uint64_t at, const void *entry, size_t size, struct err *e);
+/* How many slices hold what the file does not have yet: they stay in memory, beyond the budget. */
+size_t slices_changed(const struct slices *s);
+/* Write them, no byte more than what was stored; the caller syncs. After a failure they stay. */
+int slices_flush(struct slices *s, struct err *e);
+/* [at, at + len) was behind the end of the file, and is a new table of zeros now. */
+int slices_grown(struct slices *s, uint64_t at, uint64_t len, struct err *e);
 
 #endif

@@ -22,6 +22,7 @@ struct table {
     uint64_t n_first; /* first-level entries that we use; levels == 1: entries */
     uint64_t step;    /* from the entry of a plain block to that of the next in place; 0 = none */
     uint8_t *first;   /* levels == 2: as on disk */
+    uint64_t first_from, first_to; /* of it: bytes that are to be written */
     struct slices *slices;
 };
 
@@ -110,10 +111,23 @@ void table_free(struct table *t)
 
 /* ---- where entries stand --------------------------------------------------------------------- */
 
+/* One that another thread may be changing; it is aligned (params_check, first_host). */
+static uint64_t entry_load(const struct table *t, const uint8_t *p)
+{
+    uint64_t v = 0;
+    if (t->f.entry_size == 8) {
+        v = __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_ACQUIRE);
+    } else {
+        uint32_t word = __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_ACQUIRE);
+        memcpy(&v, &word, sizeof word);
+    }
+    return table_load(&t->f, &v);
+}
+
 /* Host of second-level table `index`; 0 = absent. */
 static int first_host(const struct table *t, uint64_t index, uint64_t *host, struct err *e)
 {
-    uint64_t raw = table_load(&t->f, t->first + index * t->f.entry_size);
+    uint64_t raw = entry_load(t, t->first + index * t->f.entry_size);
     *host = 0;
     if (raw == t->f.absent)
         return 0;
@@ -131,7 +145,7 @@ static uint64_t absent_blocks(const struct table *t, uint64_t index, uint64_t wa
     uint64_t per = t->p.table_entries, n = per;
     uint64_t last = index + FIRST_MAX_LOOK;
     while (n < want && ++index < t->n_first && index < last &&
-           table_load(&t->f, t->first + index * t->f.entry_size) == t->f.absent)
+           entry_load(t, t->first + index * t->f.entry_size) == t->f.absent)
         n += per;
     return index >= t->n_first ? UINT64_MAX : n;
 }
@@ -238,7 +252,7 @@ static uint64_t run_streak(const struct table *t, const struct run *run, const s
     struct run at = *run;
     uint64_t n = 0;
     for (; n < s->n; n++) {
-        uint64_t raw = table_load(&t->f, s->entries + n * t->f.entry_size);
+        uint64_t raw = entry_load(t, s->entries + n * t->f.entry_size);
         if (!run_expects(t, &at, raw))
             break;
         at.raw = raw;
@@ -288,7 +302,7 @@ static bool run_join(const struct table *t, struct run *run, uint64_t block, str
         s.n -= n;
         if (!s.n)
             return true;
-        uint64_t raw = table_load(&t->f, s.entries);
+        uint64_t raw = entry_load(t, s.entries);
         if (entry_decode(t, block, raw, &x, e)) {
             err_clear(e); /* it is told when somebody asks for that block */
             return false;
@@ -313,7 +327,7 @@ static int run_begin(struct table *t, uint64_t block, uint64_t max, struct slice
     *run = (struct run){.raw = t->f.absent, .n = s.n};
     if (!s.entries)
         return 0; /* HOLE */
-    run->raw = table_load(&t->f, s.entries);
+    run->raw = entry_load(t, s.entries);
     run->n = 1;
     if (entry_decode(t, block, run->raw, &run->entry, e))
         return -1;
@@ -386,7 +400,74 @@ int table_raw(struct table *t, uint64_t block, uint64_t *raw, struct err *e)
     struct span s;
     int r = span_at(t, block, 1, &hold, &s, e);
     if (!r)
-        *raw = s.entries ? table_load(&t->f, s.entries) : t->f.absent;
+        *raw = s.entries ? entry_load(t, s.entries) : t->f.absent;
     slices_put(t->slices, &hold);
     return r;
+}
+
+/* ---- changing entries ------------------------------------------------------------------------ */
+
+const struct table_params *table_params_of(const struct table *t)
+{
+    return &t->p;
+}
+
+bool table_lacks(const struct table *t, uint64_t block)
+{
+    uint64_t index = block / num_max(t->p.table_entries, 1);
+    return t->p.levels == 2 && index < t->n_first &&
+           entry_load(t, t->first + index * t->f.entry_size) == t->f.absent;
+}
+
+static int no_room(uint64_t block, struct err *e)
+{
+    return err_set(e, EIO, "The tables have no entry for block %" PRIu64, block);
+}
+
+int table_set(struct table *t, uint64_t block, uint64_t raw, struct err *e)
+{
+    uint8_t entry[8];
+    uint64_t at, n;
+    if (entry_locate(t, block, 1, &at, &n, e))
+        return -1;
+    if (!at)
+        return no_room(block, e);
+    table_store(&t->f, entry, raw);
+    return slices_store(t->slices, at, entry, t->f.entry_size, e);
+}
+
+int table_add(struct table *t, uint64_t block, uint64_t host, struct err *e)
+{
+    unsigned size = t->f.entry_size;
+    uint8_t entry[8];
+    uint64_t index = block / t->p.table_entries, at = index * size;
+    if (index >= t->n_first)
+        return no_room(block, e);
+    if (slices_grown(t->slices, host, t->p.table_entries * size, e))
+        return -1;
+    table_store(&t->f, entry, host / t->p.table_scale);
+    slice_entry_store(t->first + at, entry, size);
+    bool clean = t->first_from == t->first_to;
+    t->first_from = clean ? at : num_min(t->first_from, at);
+    t->first_to = num_max(t->first_to, at + size);
+    return 0;
+}
+
+uint64_t table_changed(const struct table *t)
+{
+    return slices_changed(t->slices) * (uint64_t)SLICES_SIZE + (t->first_to ? t->f.entry_size : 0);
+}
+
+int table_write(struct table *t, struct err *e)
+{
+    return slices_flush(t->slices, e);
+}
+
+int table_write_first(struct table *t, struct err *e)
+{
+    uint64_t from = t->first_from, n = t->first_to - from;
+    if (n && file_write(t->p.file, t->first + from, n, t->p.first_offset + from, e))
+        return -1;
+    t->first_from = t->first_to = 0;
+    return 0;
 }

@@ -83,6 +83,22 @@ int table_map(struct table *t, uint64_t guest, uint64_t length, struct extent *o
 /* Raw entry of one block (0-based), for checks. */
 int table_raw(struct table *t, uint64_t block, uint64_t *raw, struct err *e);
 
+/* ---- changing entries (formats/table_edit.h): by one thread, while others map
+ * --------------------- */
+
+const struct table_params *table_params_of(const struct table *t);
+/* Has the entry of `block` no table to stand in? Only with two levels. */
+bool table_lacks(const struct table *t, uint64_t block);
+/* Set the entry, or the first-level entry by which `block` is found (a table of zeros at `host`):
+ * table_map answers by it from now on, the file has it after the write. */
+int table_set(struct table *t, uint64_t block, uint64_t raw, struct err *e);
+int table_add(struct table *t, uint64_t block, uint64_t host, struct err *e);
+/* Bytes of memory that wait for the write; 0: nothing has changed. */
+uint64_t table_changed(const struct table *t);
+/* Write the entries, then the first level; the caller syncs before, between and after. */
+int table_write(struct table *t, struct err *e);
+int table_write_first(struct table *t, struct err *e);
+
 /* ---- one entry, both ways -------------------------------------------------------------------- */
 
 static inline uint64_t table_load(const struct table_format *f, const void *p)

@@ -34,8 +34,7 @@ void qed_header_store(const struct qed_header *h, uint8_t b[QED_HEADER])
     le32_store(b + 60, h->backing_length);
 }
 
-/* Guest bytes that two levels of tables can map; as much as there are numbers for. */
-static uint64_t size_max(const struct qed_header *h)
+uint64_t qed_size_max(const struct qed_header *h)
 {
     uint64_t entries = qed_table_bytes(h) / 8, bytes;
     return num_mul(entries * entries, h->cluster_size, &bytes) ? bytes : UINT64_MAX;
@@ -48,7 +47,7 @@ static int geometry_check(const struct qed_header *h, struct err *e)
         return err_set(e, EINVAL, "QED cluster size is invalid");
     if (!num_is_pow2(h->table_size) || h->table_size > QED_MAX_TABLE)
         return err_set(e, EINVAL, "QED table size is invalid");
-    if (h->size % 512 || h->size > size_max(h))
+    if (h->size % 512 || h->size > qed_size_max(h))
         return err_set(e, EINVAL, "QED image size is invalid");
     return 0;
 }

@@ -100,7 +100,7 @@ static int autoclear(struct image *img, struct qed_header *h, struct err *e)
     return qed_header_update(img->file, h, e) ? -1 : file_sync(img->file, e);
 }
 
-static int map_open(struct image *img, struct qed *q, struct err *e)
+int qed_map_open(struct image *img, struct qed *q, struct err *e)
 {
     const struct qed_header *h = &q->header;
     const struct table_params p = {
@@ -121,7 +121,12 @@ static int map_open(struct image *img, struct qed *q, struct err *e)
         .decode_first = first_decode,
         .ctx = q,
     };
-    return table_open(&p, &q->map, e);
+    struct table *map;
+    if (table_open(&p, &map, e))
+        return -1;
+    table_free(q->map);
+    q->map = q->edit.table = map;
+    return 0;
 }
 
 static void qed_close(struct image *img)
@@ -139,7 +144,7 @@ static int qed_open(struct image *img, struct err *e)
         return -1;
     img->state = q;
     if (head_read(img, q, e) || backing_read(img, &q->header, e) || autoclear(img, &q->header, e) ||
-        map_open(img, q, e)) {
+        qed_map_open(img, q, e)) {
         qed_close(img);
         return -1;
     }
@@ -178,4 +183,5 @@ const struct format format_qed = {
     .supports_backing = true,
     .create_options = qed_create_options,
     .writer = &qed_writer,
+    .edit = &qed_edit,
 };

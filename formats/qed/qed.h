@@ -6,6 +6,7 @@
  *   header.c   the header: load and store side by side, what it must satisfy
  *   open.c     format_qed: open, map, info
  *   check.c    check and repair
+ *   edit.c     what is there is changed
  *   writer.c   create options, a fresh image
  */
 #ifndef FORMATS_QED_QED_H
@@ -13,6 +14,7 @@
 
 #include "formats/format.h"
 #include "formats/table.h"
+#include "formats/table_edit.h"
 
 #define QED_MAGIC  0x00444551u /* "QED\0" */
 #define QED_HEADER 64u         /* bytes of it that have a meaning */
@@ -43,13 +45,17 @@ struct qed_header {
 
 /* An open image. */
 struct qed {
+    struct table_edit edit;
     struct qed_header header;
     uint64_t table_entries; /* of one table */
-    uint64_t limit;         /* nothing begins in the file from here on */
+    _Atomic uint64_t limit; /* nothing begins in the file from here on */
     struct table *map;
 };
 
 extern const struct table_format qed_table_format; /* open.c */
+
+/* open.c: the map by the header as it is, in place of the one that there was. */
+int qed_map_open(struct image *img, struct qed *q, struct err *e);
 
 /* ---- header.c -------------------------------------------------------------------------------- */
 
@@ -70,15 +76,19 @@ static inline uint64_t qed_header_bytes(const struct qed_header *h)
     return (uint64_t)h->header_size * h->cluster_size;
 }
 
+/* Guest bytes that two levels of tables can map; as much as there are numbers for. */
+uint64_t qed_size_max(const struct qed_header *h);
+
 /* Could `bytes` of clusters begin at `offset`, in a file that ends at `limit`? */
 bool qed_offset_valid(const struct qed_header *h, uint64_t offset, uint64_t bytes, uint64_t limit);
 
-/* ---- check.c, writer.c ----------------------------------------------------------------------- */
+/* ---- check.c, edit.c, writer.c --------------------------------------------------------------- */
 
 int qed_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
               struct check_result *out, struct err *e);
 
 extern const struct option_def qed_create_options[];
 extern const struct writer_ops qed_writer;
+extern const struct edit_ops qed_edit;
 
 #endif

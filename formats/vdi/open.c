@@ -42,8 +42,10 @@ static int vdi_open(struct image *img, struct err *e)
 static void vdi_close(struct image *img)
 {
     struct vdi *v = img->state;
-    if (v)
+    if (v) {
         table_free(v->table);
+        free(v->used);
+    }
     free(v);
     img->state = NULL;
 }
@@ -83,4 +85,5 @@ const struct format format_vdi = {
     .status = vdi_status,
     .create_options = vdi_create_options,
     .writer = &vdi_writer,
+    .edit = &vdi_edit,
 };

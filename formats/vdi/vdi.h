@@ -11,6 +11,7 @@
 
 #include "formats/format.h"
 #include "formats/table.h"
+#include "formats/table_edit.h"
 #include "formats/uuid.h"
 
 #define VDI_HEADER_SIZE  512u
@@ -47,8 +48,12 @@ int vdi_size_check(uint64_t size, struct err *e);
 extern const struct table_format vdi_table_format;
 
 struct vdi {
+    struct table_edit edit;
     struct vdi_header header;
     struct table *table;
+    uint32_t top;  /* while it is changed: above the places that were in use when that began */
+    uint8_t *used; /* of those below it: a bit for each; NULL: all */
+    uint32_t n_used, next;
 };
 
 int vdi_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
@@ -56,5 +61,6 @@ int vdi_check(struct image *img, enum check_fix fix, const struct check_sink *si
 
 extern const struct option_def vdi_create_options[];
 extern const struct writer_ops vdi_writer;
+extern const struct edit_ops vdi_edit;
 
 #endif
