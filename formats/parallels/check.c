@@ -18,11 +18,6 @@
 
 #define PIECE (64u * 1024) /* of the BAT at once, and of data that is copied */
 
-/* fields of the header that a repair changes, each by itself: all else stays as it is */
-#define AT_IN_USE      44u
-#define AT_DATA_OFFSET 48u
-#define AT_EXT_OFFSET  56u
-
 struct check {
     struct parallels_header *h;
     struct table_format format;
@@ -158,7 +153,7 @@ static int drop_extension(struct check *c, struct err *e)
     if (!c->h->ext_offset || (num_mul(c->h->ext_offset, PARALLELS_SECTOR, &at) && at < c->end))
         return 0;
     c->h->ext_offset = 0;
-    return put_field(c, AT_EXT_OFFSET, 8, 0, e) ? -1 : file_sync(c->file, e);
+    return put_field(c, PARALLELS_AT_EXT_OFFSET, 8, 0, e) ? -1 : file_sync(c->file, e);
 }
 
 /* ---- clusters that two entries share --------------------------------------------------------- */
@@ -225,7 +220,7 @@ static int fix_data_offset(struct check *c, struct err *e)
     say(c, "Repairing data_off field has incorrect value");
     count_error(c);
     c->h->data_offset = c->h->old ? 0 : (uint32_t)(parallels_data_begin(c->h) / PARALLELS_SECTOR);
-    return put_field(c, AT_DATA_OFFSET, 4, c->h->data_offset, e);
+    return put_field(c, PARALLELS_AT_DATA_OFFSET, 4, c->h->data_offset, e);
 }
 
 /* ---- the end of the file --------------------------------------------------------------------- */
@@ -259,7 +254,7 @@ static bool check_in_use(struct check *c)
 static int clear_in_use(struct check *c, struct err *e)
 {
     c->h->in_use = 0;
-    return file_sync(c->file, e) || put_field(c, AT_IN_USE, 4, 0, e) ? -1 : 0;
+    return file_sync(c->file, e) || put_field(c, PARALLELS_AT_IN_USE, 4, 0, e) ? -1 : 0;
 }
 
 static int check_run(struct check *c, struct err *e)

@@ -104,4 +104,5 @@ const struct format format_parallels = {
     .supports_backing = true, /* one that the user names: it stores none */
     .create_options = parallels_create_options,
     .writer = &parallels_writer,
+    .edit = &parallels_edit,
 };

@@ -11,6 +11,7 @@
 
 #include "formats/format.h"
 #include "formats/table.h"
+#include "formats/table_edit.h"
 
 #define PARALLELS_SECTOR      512u
 #define PARALLELS_HEADER_SIZE 64u
@@ -34,6 +35,11 @@ struct parallels_header {
     uint64_t ext_offset;  /* sectors: of the Format Extension, 0 = none */
 };
 
+/* Fields that are changed each by itself: all else stays as it is. */
+#define PARALLELS_AT_IN_USE      44u
+#define PARALLELS_AT_DATA_OFFSET 48u
+#define PARALLELS_AT_EXT_OFFSET  56u
+
 int parallels_header_load(const uint8_t *buf, struct parallels_header *out, struct err *e);
 /* To PARALLELS_HEADER_SIZE bytes. */
 void parallels_header_store(const struct parallels_header *h, uint8_t *buf);
@@ -51,6 +57,7 @@ uint64_t parallels_data_begin(const struct parallels_header *h);
 int parallels_extension_check(struct file *f, const struct parallels_header *h, struct err *e);
 
 struct parallels {
+    struct table_edit edit;
     struct parallels_header header;
     struct table_format format;
     struct table *table;
@@ -61,5 +68,6 @@ int parallels_check(struct image *img, enum check_fix fix, const struct check_si
 
 extern const struct option_def parallels_create_options[];
 extern const struct writer_ops parallels_writer;
+extern const struct edit_ops parallels_edit;
 
 #endif

@@ -88,7 +88,7 @@ static int backing_read(struct image *img, const struct qcow_header *h, struct e
     return 0;
 }
 
-static int map_open(struct image *img, struct qcow *q, struct err *e)
+int qcow_map_open(struct image *img, struct qcow *q, struct err *e)
 {
     const struct qcow_header *h = &q->header;
     const struct table_params p = {
@@ -108,7 +108,12 @@ static int map_open(struct image *img, struct qcow *q, struct err *e)
         .decode = entry_decode,
         .ctx = q,
     };
-    return table_open(&p, &q->map, e);
+    struct table *map;
+    if (table_open(&p, &map, e))
+        return -1;
+    table_free(q->map);
+    q->map = q->edit.table = map;
+    return 0;
 }
 
 static void qcow_close(struct image *img)
@@ -128,7 +133,7 @@ static int qcow_open(struct image *img, struct err *e)
     img->state = q;
     q->codec = codec_find("deflate");
     if (head_read(img, &q->header, e) || backing_read(img, &q->header, e) ||
-        qcow_crypto_open(img, &q->header, &q->crypt, e) || map_open(img, q, e)) {
+        qcow_crypto_open(img, &q->header, &q->crypt, e) || qcow_map_open(img, q, e)) {
         qcow_close(img);
         return -1;
     }
@@ -169,4 +174,5 @@ const struct format format_qcow = {
     .supports_compression = true,
     .create_options = qcow_create_options,
     .writer = &qcow_writer,
+    .edit = &qcow_edit,
 };

@@ -9,6 +9,7 @@
  *   header.c   the header: load and store side by side, what it must satisfy
  *   open.c     format_qcow: open, map, info
  *   crypto.c   the key of an encrypted image
+ *   edit.c     what is there is changed
  *   options.c  create options
  *   writer.c   a fresh image
  */
@@ -17,6 +18,7 @@
 
 #include "formats/format.h"
 #include "formats/table.h"
+#include "formats/table_edit.h"
 
 #define QCOW_MAGIC      0x514649fbu
 #define QCOW_VERSION    1u
@@ -45,6 +47,7 @@ struct qcow_header {
 
 /* An open image. */
 struct qcow {
+    struct table_edit edit;
     struct qcow_header header;
     const struct codec *codec;
     struct table *map;
@@ -52,6 +55,9 @@ struct qcow {
 };
 
 extern const struct table_format qcow_table_format; /* open.c */
+
+/* open.c: the map by the header as it is, in place of the one that there was. */
+int qcow_map_open(struct image *img, struct qcow *q, struct err *e);
 
 /* ---- header.c -------------------------------------------------------------------------------- */
 
@@ -99,5 +105,9 @@ int qcow_create_parse(const struct writer_params *p, struct qcow_create *out, st
 /* ---- writer.c -------------------------------------------------------------------------------- */
 
 extern const struct writer_ops qcow_writer;
+
+/* ---- edit.c ---------------------------------------------------------------------------------- */
+
+extern const struct edit_ops qcow_edit;
 
 #endif

@@ -77,9 +77,15 @@ void vpc_map_close(struct vpc *v)
 
 /* ---- the bitmap of a block ------------------------------------------------------------------- */
 
+/* Another thread may be setting it. */
+static uint8_t byte_at(const uint8_t *bits, uint64_t i)
+{
+    return __atomic_load_n(&bits[i / 8], __ATOMIC_ACQUIRE);
+}
+
 static bool bit_at(const uint8_t *bits, uint64_t i)
 {
-    return bits[i / 8] & (0x80u >> (i % 8));
+    return byte_at(bits, i) & (0x80u >> (i % 8));
 }
 
 /* How many bits from `i` on, before `end`, are like the first. */
@@ -89,7 +95,7 @@ static uint64_t bit_run(const uint8_t *bits, uint64_t i, uint64_t end)
     const uint8_t all = set ? 0xff : 0;
     uint64_t at = i;
     while (at < end) {
-        if (at % 8 == 0 && bits[at / 8] == all)
+        if (at % 8 == 0 && byte_at(bits, at) == all)
             at += 8;
         else if (bit_at(bits, at) == set)
             at++;

@@ -175,4 +175,5 @@ const struct format format_vpc = {
     .supports_backing = true,
     .create_options = vpc_create_options,
     .writer = &vpc_writer,
+    .edit = &vpc_edit,
 };

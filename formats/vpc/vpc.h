@@ -1,5 +1,5 @@
 /*
- * VHD, which qemu-img calls vpc: fixed, dynamic and (to be read) differencing.
+ * VHD, which qemu-img calls vpc: fixed, dynamic and (but to be made) differencing.
  *
  *     fixed       data …                                                        │ footer
  *     dynamic     footer copy │ header │ block table │ bitmap, data │ … data    │ footer
@@ -13,6 +13,7 @@
 
 #include "formats/format.h"
 #include "formats/table.h"
+#include "formats/table_edit.h"
 #include "formats/uuid.h"
 
 #define VPC_SECTOR      512u
@@ -89,14 +90,18 @@ char *vpc_parent_name(struct file *f, const struct vpc_header *h, struct err *e)
 extern const struct table_format vpc_table_format;
 extern const struct option_def vpc_create_options[];
 extern const struct writer_ops vpc_writer;
+extern const struct edit_ops vpc_edit;
 
 struct vpc {
+    struct table_edit edit;
     struct vpc_footer footer;
-    struct vpc_header header; /* not of fixed images */
-    uint64_t data_end;        /* fixed: where the footer stands */
-    uint32_t lead;            /* of a block: its bitmap */
-    struct table *table;      /* NULL: fixed */
-    struct slices *bitmaps;   /* differencing */
+    struct vpc_header header;              /* not of fixed images */
+    uint64_t data_end;                     /* where the footer stands */
+    uint32_t lead;                         /* of a block: its bitmap */
+    struct table *table;                   /* NULL: fixed */
+    struct slices *bitmaps;                /* differencing */
+    uint8_t footer_bytes[VPC_FOOTER_SIZE]; /* while it is changed: as it was found */
+    bool moved;                            /* and put elsewhere since */
 };
 
 static inline const struct vpc *vpc_of(const struct image *img)
