@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "formats/crypt/luks.h"
 #include "formats/crypt/passphrase.h"
+#include "formats/edit.h"
 #include "formats/format.h"
 #include "formats/writer.h"
 
@@ -249,6 +250,54 @@ static const struct writer_ops luks_writer_ops = {
     .finish = luks_finish,
 };
 
+/* ---- changing what is there ------------------------------------------------------------------ */
+
+/* Every byte has its place, and zeros are bytes like others: they are encrypted. */
+static int luks_place(struct image *img, uint64_t guest, uint64_t length, struct edit_place *out,
+                      struct err *e)
+{
+    const struct luks *s = img->state;
+    if (!s->crypt)
+        return err_set(e, EINVAL, "The image was opened for its metadata alone");
+    out->length = length;
+    out->file = img->file;
+    out->host = s->header.payload + guest;
+    out->crypt = s->crypt;
+    out->crypt_at = guest;
+    return 0;
+}
+
+static int luks_flush(struct image *img, struct err *e)
+{
+    return file_sync(img->file, e);
+}
+
+/* What is new is whatever the file's zeros decrypt to. */
+static int luks_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
+{
+    const struct luks *s = img->state;
+    uint64_t old = file_size(img->file), end;
+    enum file_prealloc how =
+        prealloc == EDIT_PREALLOC_FULL ? FILE_PREALLOC_FULL : FILE_PREALLOC_FALLOC;
+    if (!num_add(s->header.payload, size, &end) || end > INT64_MAX)
+        return err_set(e, EFBIG, "The requested file size is too large");
+    if (prealloc == EDIT_PREALLOC_METADATA)
+        return err_set(e, ENOTSUP, "Unsupported preallocation mode: metadata");
+    if (!file_is_regular(img->file))
+        return end <= old ? 0 : err_set(e, EINVAL, "Cannot grow device files");
+    if (file_truncate(img->file, end, e) || (prealloc != EDIT_PREALLOC_OFF && end > old &&
+                                             file_preallocate(img->file, old, end - old, how, e)))
+        return -1;
+    img->size = num_up(size, CRYPT_SECTOR);
+    return 0;
+}
+
+static const struct edit_ops luks_edit = {
+    .place = luks_place,
+    .flush = luks_flush,
+    .resize = luks_resize,
+};
+
 static const char *const luks_runtime_options[] = {"key-secret", NULL};
 
 const struct format format_luks = {
@@ -262,4 +311,5 @@ const struct format format_luks = {
     .create_options = luks_create_options,
     .measure = luks_measure,
     .writer = &luks_writer_ops,
+    .edit = &luks_edit,
 };
