@@ -324,7 +324,7 @@ static bool is_dirty(const struct slot *p, size_t grain)
     return p->dirty[grain / 64] >> grain % 64 & 1;
 }
 
-static int slot_write(const struct slices *s, const struct slot *p, struct err *e)
+static int slot_changes(const struct slot *p, slices_change_fn *see, void *ctx, struct err *e)
 {
     for (size_t from = 0, to, n = SLICES_SIZE / GRAIN; from < n; from = to) {
         bool dirty = is_dirty(p, from);
@@ -332,11 +332,24 @@ static int slot_write(const struct slices *s, const struct slot *p, struct err *
             if (to % 64 == 0 && !dirty && !p->dirty[to / 64])
                 to += 63;
         to = num_min(to, n);
-        if (dirty && file_write(s->file, p->data + from * GRAIN, (to - from) * GRAIN,
-                                p->offset + from * GRAIN, e))
+        if (dirty &&
+            see(ctx, p->offset + from * GRAIN, p->data + from * GRAIN, (to - from) * GRAIN, e))
             return -1;
     }
     return 0;
+}
+
+int slices_changes(struct slices *s, slices_change_fn *see, void *ctx, struct err *e)
+{
+    for (size_t i = 0; i < s->n_changed; i++)
+        if (slot_changes(s->changed[i], see, ctx, e))
+            return -1;
+    return 0;
+}
+
+static int change_write(void *ctx, uint64_t at, const uint8_t *data, size_t len, struct err *e)
+{
+    return file_write(ctx, data, len, at, e);
 }
 
 /* It can be let go now; one beyond the ways goes at once, or with a later flush. */
@@ -360,7 +373,7 @@ int slices_flush(struct slices *s, struct err *e)
 {
     while (s->n_changed) {
         struct slot *p = s->changed[s->n_changed - 1];
-        if (slot_write(s, p, e))
+        if (slot_changes(p, change_write, s->file, e))
             return -1;
         s->n_changed--;
         slot_written(s, p);

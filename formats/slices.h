@@ -62,6 +62,10 @@ static inline void slice_entry_store(void *to, const void *entry, size_t size)
 int slices_store(struct slices *s, uint64_t at, const void *entry, size_t size, struct err *e);
 /* How many slices hold what the file does not have yet: they stay in memory, beyond the budget. */
 size_t slices_changed(const struct slices *s);
+/* What the file does not have yet, piece by piece: ascending in a slice, slices in any order. */
+typedef int slices_change_fn(void *ctx, uint64_t at, const uint8_t *data, size_t len,
+                             struct err *e);
+int slices_changes(struct slices *s, slices_change_fn *see, void *ctx, struct err *e);
 /* Write them, no byte more than what was stored; the caller syncs. After a failure they stay. */
 int slices_flush(struct slices *s, struct err *e);
 /* [at, at + len) was behind the end of the file, and is a new table of zeros now. */

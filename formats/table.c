@@ -458,6 +458,11 @@ uint64_t table_changed(const struct table *t)
     return slices_changed(t->slices) * (uint64_t)SLICES_SIZE + (t->first_to ? t->f.entry_size : 0);
 }
 
+int table_changes(struct table *t, slices_change_fn *see, void *ctx, struct err *e)
+{
+    return slices_changes(t->slices, see, ctx, e);
+}
+
 int table_write(struct table *t, struct err *e)
 {
     return slices_flush(t->slices, e);

@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "formats/slices.h"
 #include "image/extent.h"
 #include "io/file.h"
 
@@ -95,6 +96,8 @@ int table_set(struct table *t, uint64_t block, uint64_t raw, struct err *e);
 int table_add(struct table *t, uint64_t block, uint64_t host, struct err *e);
 /* Bytes of memory that wait for the write; 0: nothing has changed. */
 uint64_t table_changed(const struct table *t);
+/* The entries that are to be written, as slices_changes (formats/slices.h) has them. */
+int table_changes(struct table *t, slices_change_fn *see, void *ctx, struct err *e);
 /* Write the entries, then the first level; the caller syncs before, between and after. */
 int table_write(struct table *t, struct err *e);
 int table_write_first(struct table *t, struct err *e);

@@ -29,6 +29,8 @@ struct table_edit {      /* first in image.state */
     int (*reserve)(struct image *img, uint64_t end, struct err *e);
     /* What has to be on storage before the entries of this flush are. */
     int (*count)(struct image *img, struct err *e);
+    /* The data is on storage: the entries are about to be written, and may be elsewhere too. */
+    int (*copies)(struct image *img, struct err *e);
 
     /* kept here */
     uint64_t linked_end; /* above all that was linked */
