@@ -1,4 +1,6 @@
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "formats/vhdx/vhdx.h"
 
@@ -23,6 +25,15 @@ struct vhdx_guid vhdx_guid_make(const uint8_t *random)
     g.byte[7] = (g.byte[7] & 0x0f) | 0x40;
     g.byte[8] = (g.byte[8] & 0x3f) | 0x80;
     return g;
+}
+
+int vhdx_guid_new(struct vhdx_guid *out, struct err *e)
+{
+    uint8_t random[16];
+    if (getrandom(random, sizeof random, 0) != sizeof random)
+        return err_errno(e, errno, "No random numbers");
+    *out = vhdx_guid_make(random);
+    return 0;
 }
 
 static int digit(char c)

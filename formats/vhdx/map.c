@@ -20,11 +20,12 @@ const struct table_format vhdx_bat_format = {
 static int place_check(const struct vhdx *s, const char *what, uint64_t entry, uint64_t host,
                        uint64_t bytes, struct err *e)
 {
-    if (!num_inside(host, bytes, s->file_size))
+    uint64_t end = s->file_size;
+    if (!num_inside(host, bytes, end))
         return err_set(e, EIO,
                        "VHDX BAT entry %" PRIu64 ": %s at offset %" PRIu64 " reaches beyond the "
                        "end of the file (%" PRIu64 ")",
-                       entry, what, host, s->file_size);
+                       entry, what, host, end);
     if (host < VHDX_ALIGN || vhdx_regions_touch(&s->regions, host, host + bytes))
         return err_set(e, EIO,
                        "VHDX BAT entry %" PRIu64 ": %s at offset %" PRIu64 " overlaps with "
@@ -148,7 +149,7 @@ static int parent_check(const struct image *img, struct vhdx *s, struct err *e)
         return 0;
     const struct vhdx *parent = below->format == &format_vhdx ? below->state : NULL;
     for (unsigned i = 0; parent && i < s->parent.n_linkage; i++) {
-        if (vhdx_guid_equal(&s->parent.linkage[i], &parent->header.data_write)) {
+        if (vhdx_guid_equal(&s->parent.linkage[i], &parent->data_write)) {
             atomic_store_explicit(&s->parent_ok, true, memory_order_relaxed);
             return 0;
         }

@@ -25,7 +25,7 @@ static int signature_check(const struct image *img, struct err *e)
 }
 
 /* Opened for writing, a log is replayed on disk; to be read, it is looked through. */
-static int log_apply(struct image *img, struct vhdx *s, unsigned copy, struct err *e)
+static int log_apply(struct image *img, struct vhdx *s, struct err *e)
 {
     AUTO(vhdx_log_release) struct vhdx_log log = {0};
     s->file = img->file;
@@ -37,7 +37,7 @@ static int log_apply(struct image *img, struct vhdx *s, unsigned copy, struct er
         return 0;
     if (img->flags.write) {
         s->replayed = true;
-        return vhdx_replay(img->file, &log, &s->header, copy, e);
+        return vhdx_replay(img->file, &log, &s->header, s->header_copy, e);
     }
     if (vhdx_overlay_new(img->file, &log, &s->overlay, e))
         return -1;
@@ -79,10 +79,10 @@ static int parent_load(struct image *img, struct vhdx *s, struct err *e)
 
 static int open_steps(struct image *img, struct vhdx *s, struct err *e)
 {
-    unsigned copy;
-    if (signature_check(img, e) || vhdx_header_read(img->file, &s->header, &copy, e) ||
-        log_apply(img, s, copy, e))
+    if (signature_check(img, e) || vhdx_header_read(img->file, &s->header, &s->header_copy, e) ||
+        log_apply(img, s, e))
         return -1;
+    s->data_write = s->header.data_write;
     s->file_size = file_size(s->file);
     if (vhdx_regions_read(s->file, &s->header, &s->regions, e) ||
         vhdx_metadata_read(s->file, &s->regions.metadata, &s->meta, e) || bat_check(s, e) ||
@@ -99,6 +99,7 @@ static void vhdx_close(struct image *img)
     img->state = NULL;
     if (!s)
         return;
+    vhdx_edit_free(s);
     vhdx_map_close(s);
     vhdx_regions_release(&s->regions);
     free(s->parent.name);
@@ -137,4 +138,5 @@ const struct format format_vhdx = {
     .supports_backing = true,
     .create_options = vhdx_create_options,
     .writer = &vhdx_writer,
+    .edit = &vhdx_edit,
 };

@@ -2,9 +2,6 @@
  * The log, done. Until the headers say that there is no log, another replay does the same again: a
  * stop at any write leaves an image that is as good as before.
  */
-#include <errno.h>
-#include <sys/random.h>
-
 #include "base/mem.h"
 #include "formats/vhdx/vhdx.h"
 
@@ -33,12 +30,12 @@ static int apply(struct file *f, const struct vhdx_log *log, struct err *e)
 int vhdx_replay(struct file *f, const struct vhdx_log *log, struct vhdx_header *h, unsigned copy,
                 struct err *e)
 {
-    uint8_t random[16];
-    if (getrandom(random, sizeof random, 0) != sizeof random)
-        return err_errno(e, errno, "No random numbers");
+    struct vhdx_guid guid;
+    if (vhdx_guid_new(&guid, e))
+        return -1;
     if (apply(f, log, e))
         return err_prefix(e, "Could not replay the VHDX log: ");
-    h->file_write = vhdx_guid_make(random); /* the file has changed, what the guest sees has not */
+    h->file_write = guid; /* the file has changed, what the guest sees has not */
     h->log = vhdx_guid_none;
     return vhdx_header_update(f, h, copy, e);
 }

@@ -10,6 +10,7 @@
  *   log.c        what the log says            check.c     is the BAT sound
  *   overlay.c    ... seen as if it was done   options.c   create options
  *   replay.c     ... done                     writer.c    a fresh image
+ *   journal.c    ... written                  edit.c      changing one that is there
  */
 #ifndef FORMATS_VHDX_VHDX_H
 #define FORMATS_VHDX_VHDX_H
@@ -34,6 +35,8 @@ struct vhdx_guid vhdx_guid_load(const uint8_t *p);
 bool vhdx_guid_equal(const struct vhdx_guid *a, const struct vhdx_guid *b);
 /* From random bytes, in the form of RFC 4122, version 4. */
 struct vhdx_guid vhdx_guid_make(const uint8_t *random);
+/* One of its own. */
+int vhdx_guid_new(struct vhdx_guid *out, struct err *e);
 /* "{83ed0ec3-24c8-49a6-a959-5e4bd1288015}", braces or not. false: it is none. */
 bool vhdx_guid_parse(const char *text, struct vhdx_guid *out);
 
@@ -186,12 +189,15 @@ static inline uint64_t vhdx_bat_entries(uint64_t blocks, uint64_t ratio, bool ha
 }
 
 struct slices;
+struct vhdx_edit;
 
 struct vhdx {
-    struct file *file;    /* the image's, or the overlay */
-    struct file *overlay; /* owned; NULL = the log was empty */
-    uint64_t file_size;
+    struct file *file;          /* the image's, or the overlay */
+    struct file *overlay;       /* owned; NULL = the log was empty */
+    _Atomic uint64_t file_size; /* grows while others map */
     struct vhdx_header header;
+    unsigned header_copy;        /* which of the two on disk that is */
+    struct vhdx_guid data_write; /* as it was opened: children know it by that */
     struct vhdx_regions regions;
     struct vhdx_metadata meta;
     struct vhdx_parent parent;
@@ -200,6 +206,7 @@ struct vhdx {
     struct slices *bitmaps; /* sector bitmaps and their entries; has_parent */
     atomic_bool parent_ok;  /* its linkage was looked at */
     bool replayed;          /* on disk, and not told yet */
+    struct vhdx_edit *edit; /* owned; between edit_ops begin and end */
 };
 
 static inline struct vhdx *vhdx_of(const struct image *img)
@@ -234,5 +241,11 @@ int vhdx_create_parse(const struct options *o, uint64_t size, struct vhdx_create
                       struct err *e);
 
 extern const struct writer_ops vhdx_writer;
+
+/* ---- changing: edit.c ------------------------------------------------------------------------ */
+
+struct edit_ops;
+extern const struct edit_ops vhdx_edit;
+void vhdx_edit_free(struct vhdx *s);
 
 #endif
