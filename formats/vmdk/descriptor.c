@@ -156,13 +156,13 @@ static int quoted_value(const char *text, const char *key, char **out, struct er
     return *out ? 0 : -1;
 }
 
-static int cid_value(const char *text, const char *key, uint32_t *out, struct err *e)
+static int cid_value(const char *text, const char *key, uint32_t *out, struct piece *value,
+                     struct err *e)
 {
-    struct piece value;
     uint64_t v = 0;
-    bool good = find_value(text, key, &value) && value.n >= 1 && value.n <= 8;
-    for (size_t i = 0; good && i < value.n; i++) {
-        int c = tolower((unsigned char)value.at[i]);
+    bool good = find_value(text, key, value) && value->n >= 1 && value->n <= 8;
+    for (size_t i = 0; good && i < value->n; i++) {
+        int c = tolower((unsigned char)value->at[i]);
         good = isxdigit(c);
         v = v << 4 | (uint64_t)(isdigit(c) ? c - '0' : c - 'a' + 10);
     }
@@ -253,15 +253,19 @@ static int lines_parse(const char *text, struct vmdk_descriptor *d, struct err *
 
 static int keys_parse(const char *text, struct vmdk_descriptor *d, struct err *e)
 {
+    struct piece cid, parent;
     if (quoted_value(text, "createType", &d->create_type, e))
         return -1;
     if (!d->create_type)
         return err_set(e, EINVAL, "invalid VMDK image descriptor");
-    if (cid_value(text, "CID", &d->cid, e) || cid_value(text, "parentCID", &d->parent_cid, e) ||
+    if (cid_value(text, "CID", &d->cid, &cid, e) ||
+        cid_value(text, "parentCID", &d->parent_cid, &parent, e) ||
         quoted_value(text, "parentFileNameHint", &d->parent_hint, e))
         return -1;
     if (d->parent_hint && strlen(d->parent_hint) > HINT_MAX)
         return err_set(e, EINVAL, "The name of the parent is longer than %u bytes", HINT_MAX);
+    d->cid_at = (size_t)(cid.at - text);
+    d->cid_digits = (unsigned)cid.n;
     return 0;
 }
 

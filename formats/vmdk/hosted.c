@@ -107,6 +107,8 @@ int vmdk_hosted_open(struct vmdk_extent *x, bool write, struct err *e)
         vmdk_geometry_set(x, h.capacity, h.grain, h.gtes, e) || length_check(x, &h, e))
         return -1;
     x->grid.first_offset = h.gd_offset * VMDK_SECTOR;
+    if (!(h.flags & VMDK_FLAG_RGD) || !num_mul(h.rgd_offset, VMDK_SECTOR, &x->grid.copy_offset))
+        x->grid.copy_offset = 0;
     x->zero_grain = h.flags & VMDK_FLAG_ZERO_GRAIN;
     x->packed = h.compression == VMDK_DEFLATE;
     x->lead_in = x->packed && (h.flags & VMDK_FLAG_MARKERS) ? VMDK_MARKER_HEAD : 0;

@@ -8,6 +8,7 @@
 #include "formats/vmdk/state.h"
 
 #define TEXT_MAX       (MIB - 1) /* of a descriptor */
+#define DESC_AT        ((uint64_t)VMDK_DESC_OFFSET * VMDK_SECTOR)
 #define EMBEDDED_LEAST (20u * VMDK_SECTOR)
 
 static int vmdk_probe(const uint8_t *head, size_t n, const char *filename)
@@ -55,7 +56,7 @@ static char *embedded_text(struct file *f, const struct vmdk_sparse *h, struct e
 {
     uint64_t size = num_min(h->desc_size, MIB / VMDK_SECTOR) * VMDK_SECTOR;
     size = num_min(num_max(size, EMBEDDED_LEAST), TEXT_MAX);
-    AUTO_FREE char *text = text_read(f, VMDK_DESC_OFFSET * VMDK_SECTOR, size, e);
+    AUTO_FREE char *text = text_read(f, DESC_AT, size, e);
     if (!text)
         return NULL;
     if (*text)
@@ -91,6 +92,7 @@ static int open_hosted(struct vmdk *v, struct err *e)
     if (vmdk_hosted_header(v->image->file, &h, e))
         return -1;
     AUTO_FREE char *text = embedded_text(v->image->file, &h, e);
+    v->desc_at = DESC_AT;
     if (!text)
         return -1;
     bool outside = names_extents(&h, text);
@@ -142,6 +144,7 @@ static void vmdk_close(struct image *img)
     img->state = NULL;
     if (!v)
         return;
+    vmdk_edit_free(v);
     vmdk_pool_close(v);
     for (size_t i = 0; i < v->n; i++)
         if (v->extents[i].own_file)
@@ -181,4 +184,5 @@ const struct format format_vmdk = {
     .supports_compression = true,
     .create_options = vmdk_create_options,
     .writer = &vmdk_writer,
+    .edit = &vmdk_edit,
 };

@@ -9,8 +9,9 @@
 
 /* ---- COWD ------------------------------------------------------------------------------------ */
 
-#define COWD_HEADER 32u /* the bytes that matter */
-#define COWD_GTES   4096u
+#define COWD_HEADER  32u /* the bytes that matter */
+#define COWD_GTES    4096u
+#define COWD_AT_FREE 28u
 
 int vmdk_cowd_open(struct vmdk_extent *x, struct err *e)
 {
@@ -26,6 +27,7 @@ int vmdk_cowd_open(struct vmdk_extent *x, struct err *e)
                        "L1 size too small: %" PRIu64 " entries where the disk takes %" PRIu64,
                        entries, x->grid.first_entries);
     x->grid.first_offset = directory * VMDK_SECTOR;
+    x->free_at = COWD_AT_FREE;
     return 0;
 }
 

@@ -8,6 +8,7 @@
  *   hosted.c      "KDMV": hosted sparse extents, streams
  *   server.c      "COWD" and seSparse extents
  *   map.c         guest offset -> extent; pool.c: the tables behind it
+ *   edit.c        changing what is there
  *   info.c check.c
  */
 #ifndef FORMATS_VMDK_STATE_H
@@ -25,6 +26,7 @@
 struct vmdk_grid {
     uint64_t first_offset; /* grain directory */
     uint64_t first_entries;
+    uint64_t copy_offset;   /* redundant grain directory; 0 = none */
     uint64_t gtes;          /* entries of a grain table */
     uint64_t tables_offset; /* seSparse: entries of the directory count tables from here */
     uint64_t grains_offset; /* seSparse: entries of the tables count grains from here */
@@ -43,6 +45,7 @@ struct vmdk_extent {
     bool markers;        /* ... with a marker in front */
     uint16_t lead_in;    /* packed: bytes of a grain in front of its zlib stream */
     uint32_t packed_max; /* ... and the most bytes that are read of the stream */
+    uint32_t free_at;    /* COWD: where its header says from which sector on the file is free */
     struct vmdk_grid grid;
 
     /* pool.c */
@@ -63,9 +66,11 @@ struct vmdk_pool {
 struct vmdk {
     struct image *image; /* borrowed */
     struct vmdk_descriptor desc;
+    uint64_t desc_at; /* where its text begins in the image's file */
     struct vmdk_extent *extents;
     size_t n;
     struct vmdk_pool pool;
+    struct vmdk_edit *edit; /* owned; between edit_ops begin and end */
 };
 
 static inline struct vmdk *vmdk_of(const struct image *img)
@@ -113,6 +118,12 @@ int vmdk_pool_open(struct vmdk *v, struct err *e);
 void vmdk_pool_close(struct vmdk *v);
 struct table *vmdk_pool_get(struct vmdk *v, struct vmdk_extent *x, struct err *e);
 void vmdk_pool_put(struct vmdk *v, struct vmdk_extent *x);
+
+/* ---- edit.c ---------------------------------------------------------------------------------- */
+
+struct edit_ops;
+extern const struct edit_ops vmdk_edit;
+void vmdk_edit_free(struct vmdk *v);
 
 /* ---- info.c, check.c ------------------------------------------------------------------------- */
 

@@ -100,8 +100,10 @@ struct vmdk_extent_line {
 
 struct vmdk_descriptor {
     uint32_t cid, parent_cid;
-    char *create_type; /* owned */
-    char *parent_hint; /* parentFileNameHint, owned; NULL = none */
+    size_t cid_at;       /* where in the text the CID stands ... */
+    unsigned cid_digits; /* ... and how long it is there */
+    char *create_type;   /* owned */
+    char *parent_hint;   /* parentFileNameHint, owned; NULL = none */
     struct vmdk_extent_line *lines;
     size_t n_lines;
 };
