@@ -59,6 +59,7 @@ struct measure_result {
 
 struct writer_ops;
 struct edit_ops;
+struct amend_ops;
 
 struct format {
     const char *name;
@@ -107,6 +108,7 @@ struct format {
 
     const struct writer_ops *writer; /* NULL: cannot be made */
     const struct edit_ops *edit;     /* formats/edit.h; NULL: what is there cannot be changed */
+    const struct amend_ops *amend;   /* formats/amend.h; NULL: its options stay as they are */
 };
 
 extern const struct format format_bochs;     /* bochs.c */

@@ -124,6 +124,13 @@ static void help_list_print(const struct help_list *l)
     }
 }
 
+void target_help_table(const struct option_def *table)
+{
+    struct help_list list = {0};
+    help_list_add(&list, table);
+    help_list_print(&list);
+}
+
 bool target_wants_help(const struct text_list *lists)
 {
     for (size_t i = 0; i < lists->n; i++)

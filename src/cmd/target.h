@@ -26,6 +26,9 @@ int target_options(const struct format *format, const json_t *spec, const struct
 int target_backing(const struct format *format, struct options *o, const char *backing,
                    const char *backing_format, struct err *e);
 
+/* The lines of -o help, for one table. */
+void target_help_table(const struct option_def *table);
+
 /* Does any list ask for help? Then it is printed for this format; `name`: the target, NULL if none
  * is given, so that its protocol's options count. */
 bool target_wants_help(const struct text_list *lists);
