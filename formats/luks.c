@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/amend.h"
 #include "formats/crypt/luks.h"
 #include "formats/crypt/passphrase.h"
 #include "formats/edit.h"
@@ -17,6 +18,7 @@
 
 struct luks {
     struct luks_header header;
+    struct luks_key key;
     struct crypt *crypt; /* NULL: opened for its metadata alone */
 };
 
@@ -38,16 +40,20 @@ static int luks_open_key(struct image *img, const struct luks_area *area, struct
         return 0;
     if (crypt_passphrase(img->flags.secrets, id, "key-secret", &pass, &len, e))
         return -1;
-    return luks_unlock(area, &s->header, pass, len, &s->crypt, e);
+    if (luks_find_key(area, &s->header, pass, len, &s->key, e))
+        return -1;
+    return crypt_sectors_new(&s->header.spec, s->key.master, s->header.key_len, &s->crypt, e);
 }
 
 static void luks_close(struct image *img)
 {
     struct luks *s = img->state;
-    if (s)
-        crypt_free(s->crypt);
-    free(s);
     img->state = NULL;
+    if (!s)
+        return;
+    crypt_free(s->crypt);
+    explicit_bzero(&s->key, sizeof s->key);
+    free(s);
 }
 
 static int luks_open_steps(struct image *img, struct err *e)
@@ -298,6 +304,31 @@ static const struct edit_ops luks_edit = {
     .resize = luks_resize,
 };
 
+/* ---- changing key slots ---------------------------------------------------------------------- */
+
+static const struct option_def luks_amend_options[] = {
+    LUKS_AMEND_OPTIONS(""),
+    {NULL, 0, NULL, NULL},
+};
+
+static int luks_amend_run(struct image *img, const struct amend_request *r, struct err *e)
+{
+    struct luks *s = img->state;
+    const struct luks_area area = {.file = img->file, .length = s->header.payload};
+    struct luks_amend *plan = NULL;
+    if (luks_amend_plan(&area, &s->header, &s->key, r->options, "", img->flags.secrets, r->force,
+                        &plan, e))
+        return -1;
+    int rc = luks_amend_apply(&area, &s->header, plan, e);
+    luks_amend_free(plan);
+    return rc;
+}
+
+static const struct amend_ops luks_amend = {
+    .options = luks_amend_options,
+    .run = luks_amend_run,
+};
+
 static const char *const luks_runtime_options[] = {"key-secret", NULL};
 
 const struct format format_luks = {
@@ -312,4 +343,5 @@ const struct format format_luks = {
     .measure = luks_measure,
     .writer = &luks_writer_ops,
     .edit = &luks_edit,
+    .amend = &luks_amend,
 };

@@ -87,11 +87,9 @@ uint64_t luks_payload(const struct luks_params *p)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-/* What the random bytes are spread to; each use has a stream of its own. */
-enum use { USE_MASTER = 1, USE_SALT, USE_SLOT_SALT, USE_UUID, USE_STRIPES };
-
 /* Counter mode with HMAC-SHA512 under the random bytes (NIST SP 800-108). */
-static int expand(const uint8_t random[64], enum use use, uint8_t *out, size_t len, struct err *e)
+int luks_expand(const uint8_t random[64], enum luks_use use, uint8_t *out, size_t len,
+                struct err *e)
 {
     const struct crypt_library *library = crypt_library_get(e);
     uint8_t in[5] = {(uint8_t)use}, digest[CRYPT_DIGEST_MAX];
@@ -109,7 +107,7 @@ int luks_crypt_new(const struct luks_params *p, const uint8_t random[64], struct
                    struct err *e)
 {
     uint8_t master[LUKS_KEY_MAX];
-    int rc = expand(random, USE_MASTER, master, p->key_len, e);
+    int rc = luks_expand(random, LUKS_MASTER, master, p->key_len, e);
     if (!rc)
         rc = crypt_sectors_new(&p->spec, master, p->key_len, out, e);
     explicit_bzero(master, sizeof master);
@@ -119,7 +117,7 @@ int luks_crypt_new(const struct luks_params *p, const uint8_t random[64], struct
 static int make_uuid(const uint8_t random[64], char *out, struct err *e)
 {
     uint8_t u[16];
-    if (expand(random, USE_UUID, u, sizeof u, e))
+    if (luks_expand(random, LUKS_ID, u, sizeof u, e))
         return -1;
     u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
     u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);
@@ -158,12 +156,11 @@ static int measure_rate(enum crypt_hash hash, size_t len, double *out, struct er
     return library ? 0 : -1;
 }
 
-/* What `ms` milliseconds buy. The same on every machine where a seed asks for the same bytes. */
-static int iterations_for(const struct luks_params *p, size_t len, double ms, uint32_t *out,
-                          struct err *e)
+/* The same on every machine where a seed asks for the same bytes. */
+int luks_iterations(enum crypt_hash hash, size_t len, double ms, uint32_t *out, struct err *e)
 {
     double rate = 0;
-    if (!getenv("MPI_IMG_SEED") && measure_rate(p->hash, len, &rate, e))
+    if (!getenv("MPI_IMG_SEED") && measure_rate(hash, len, &rate, e))
         return -1;
     double n = rate * ms / 1000;
     if (n > UINT32_MAX)
@@ -183,11 +180,11 @@ static int fill_header(const struct luks_params *p, const uint8_t random[64], st
         h->slots[i].offset = LUKS_SLOTS_AT + i * slot_room(p);
     h->slots[0].active = true;
     double ms = (double)p->iter_time;
-    return expand(random, USE_SALT, h->salt, LUKS_SALT, e) ||
-                   expand(random, USE_SLOT_SALT, h->slots[0].salt, LUKS_SALT, e) ||
+    return luks_expand(random, LUKS_SALTS, h->salt, LUKS_SALT, e) ||
+                   luks_expand(random, LUKS_SLOT_SALT, h->slots[0].salt, LUKS_SALT, e) ||
                    make_uuid(random, h->uuid, e) ||
-                   iterations_for(p, p->key_len, ms, &h->slots[0].iterations, e) ||
-                   iterations_for(p, LUKS_DIGEST, ms / 8, &h->iterations, e)
+                   luks_iterations(p->hash, p->key_len, ms, &h->slots[0].iterations, e) ||
+                   luks_iterations(p->hash, LUKS_DIGEST, ms / 8, &h->iterations, e)
                ? -1
                : 0;
 }
@@ -196,9 +193,9 @@ static int fill_keys(struct luks_header *h, const uint8_t random[64], const uint
                      size_t pass_len, uint8_t *stripes, struct err *e)
 {
     uint8_t master[LUKS_KEY_MAX];
-    int rc = expand(random, USE_MASTER, master, h->key_len, e);
+    int rc = luks_expand(random, LUKS_MASTER, master, h->key_len, e);
     if (!rc)
-        rc = expand(random, USE_STRIPES, stripes, (LUKS_STRIPES - 1) * h->key_len, e);
+        rc = luks_expand(random, LUKS_MATERIAL, stripes, (LUKS_STRIPES - 1) * h->key_len, e);
     if (!rc)
         rc = luks_digest(h, master, h->digest, e);
     if (!rc)

@@ -19,7 +19,6 @@
 #define AT_ITERATIONS 164
 #define AT_UUID       168
 #define AT_SLOTS      208
-#define SLOT          48
 #define TEXT          32 /* of a name */
 
 #define SLOT_ACTIVE UINT32_C(0x00ac71f3)
@@ -97,8 +96,7 @@ static int load_slots(const uint8_t *buf, struct luks_header *h, struct err *e)
 {
     uint64_t material = num_up(be32_load(buf + AT_KEY_LEN) * (uint64_t)LUKS_STRIPES, SECTOR);
     for (unsigned i = 0; i < LUKS_SLOTS; i++)
-        if (load_slot(buf + AT_SLOTS + i * SLOT, i, &h->slots[i], e) ||
-            check_room(h, material, i, e))
+        if (load_slot(buf + luks_slot_at(i), i, &h->slots[i], e) || check_room(h, material, i, e))
             return -1;
     return 0;
 }
@@ -198,6 +196,20 @@ static void store_names(const struct luks_header *h, uint8_t *buf)
     snprintf((char *)buf + AT_HASH, TEXT, "%s", crypt_hash_name(h->hash));
 }
 
+uint64_t luks_slot_at(unsigned slot)
+{
+    return AT_SLOTS + slot * (uint64_t)LUKS_SLOT;
+}
+
+void luks_slot_store(const struct luks_slot *s, uint8_t buf[LUKS_SLOT])
+{
+    be32_store(buf, s->active ? SLOT_ACTIVE : SLOT_DEAD);
+    be32_store(buf + 4, s->iterations);
+    memcpy(buf + 8, s->salt, LUKS_SALT);
+    be32_store(buf + 40, (uint32_t)(s->offset / SECTOR));
+    be32_store(buf + 44, LUKS_STRIPES);
+}
+
 void luks_header_store(const struct luks_header *h, uint8_t *buf)
 {
     memset(buf, 0, LUKS_HEADER);
@@ -210,12 +222,6 @@ void luks_header_store(const struct luks_header *h, uint8_t *buf)
     memcpy(buf + AT_SALT, h->salt, LUKS_SALT);
     be32_store(buf + AT_ITERATIONS, h->iterations);
     memcpy(buf + AT_UUID, h->uuid, LUKS_UUID);
-    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
-        uint8_t *p = buf + AT_SLOTS + i * SLOT;
-        be32_store(p, h->slots[i].active ? SLOT_ACTIVE : SLOT_DEAD);
-        be32_store(p + 4, h->slots[i].iterations);
-        memcpy(p + 8, h->slots[i].salt, LUKS_SALT);
-        be32_store(p + 40, (uint32_t)(h->slots[i].offset / SECTOR));
-        be32_store(p + 44, LUKS_STRIPES);
-    }
+    for (unsigned i = 0; i < LUKS_SLOTS; i++)
+        luks_slot_store(&h->slots[i], buf + luks_slot_at(i));
 }

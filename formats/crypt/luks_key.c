@@ -111,30 +111,44 @@ static int try_slot(const struct luks_area *area, const struct luks_header *h, u
     return 0;
 }
 
-static int find_master(const struct luks_area *area, const struct luks_header *h,
-                       const uint8_t *pass, size_t pass_len, uint8_t *master, struct err *e)
+int luks_slot_takes(const struct luks_area *area, const struct luks_header *h, unsigned slot,
+                    const uint8_t *pass, size_t pass_len, bool *takes, struct err *e)
+{
+    size_t material = luks_material(h->key_len);
+    uint8_t master[LUKS_KEY_MAX];
+    AUTO_FREE uint8_t *stripes = mem_io(material, e);
+    if (!stripes)
+        return -1;
+    int rc = try_slot(area, h, slot, pass, pass_len, stripes, master, takes, e);
+    explicit_bzero(stripes, material);
+    explicit_bzero(master, sizeof master);
+    return rc;
+}
+
+int luks_find_key(const struct luks_area *area, const struct luks_header *h, const uint8_t *pass,
+                  size_t pass_len, struct luks_key *out, struct err *e)
 {
     size_t material = luks_material(h->key_len);
     AUTO_FREE uint8_t *stripes = mem_io(material, e);
-    bool found = false;
     int rc = stripes ? 0 : -1;
-    for (unsigned i = 0; i < LUKS_SLOTS && !found && !rc; i++)
+    out->known = false;
+    for (unsigned i = 0; i < LUKS_SLOTS && !out->known && !rc; i++)
         if (h->slots[i].active)
-            rc = try_slot(area, h, i, pass, pass_len, stripes, master, &found, e);
+            rc = try_slot(area, h, i, pass, pass_len, stripes, out->master, &out->known, e);
     if (stripes)
         explicit_bzero(stripes, material);
     if (rc)
         return -1;
-    return found ? 0 : err_set(e, EACCES, "Invalid password, cannot unlock any keyslot");
+    return out->known ? 0 : err_set(e, EACCES, "Invalid password, cannot unlock any keyslot");
 }
 
 int luks_unlock(const struct luks_area *area, const struct luks_header *h, const uint8_t *pass,
                 size_t pass_len, struct crypt **out, struct err *e)
 {
-    uint8_t master[LUKS_KEY_MAX];
-    int rc = find_master(area, h, pass, pass_len, master, e);
+    struct luks_key key;
+    int rc = luks_find_key(area, h, pass, pass_len, &key, e);
     if (!rc)
-        rc = crypt_sectors_new(&h->spec, master, h->key_len, out, e);
-    explicit_bzero(master, sizeof master);
+        rc = crypt_sectors_new(&h->spec, key.master, h->key_len, out, e);
+    explicit_bzero(&key, sizeof key);
     return rc;
 }
