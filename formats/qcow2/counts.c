@@ -19,10 +19,12 @@ static int block_open(struct qcow2_counts *c, uint64_t index, struct block **out
 
 /* ---- lists of ranges ------------------------------------------------------------------------- */
 
-static int ranges_add(struct ranges *r, uint64_t host, uint64_t bytes, struct err *e)
+/* Neighbours are one range only where a cluster ends: what meets inside of one counts twice. */
+static int ranges_add(struct ranges *r, uint64_t cluster, uint64_t host, uint64_t bytes,
+                      struct err *e)
 {
     struct range *last = r->n ? &r->of[r->n - 1] : NULL;
-    if (last && last->host + last->bytes == host) {
+    if (last && last->host + last->bytes == host && !(host % cluster)) {
         last->bytes += bytes;
         return 0;
     }
@@ -333,7 +335,7 @@ static int block_move(struct qcow2_counts *c, struct block *b, struct err *e)
 {
     uint64_t host = c->table[b->index];
     b->was = mem_io(c->q->cluster_size, e);
-    if (!b->was || ranges_add(&c->old, host, c->q->cluster_size, e))
+    if (!b->was || ranges_add(&c->old, c->q->cluster_size, host, c->q->cluster_size, e))
         return -1;
     memcpy(b->was, b->data, c->q->cluster_size);
     c->stood[b->index] = host;
@@ -443,7 +445,7 @@ int qcow2_counts_lower(struct qcow2_counts *c, uint64_t host, uint64_t bytes, st
 
 int qcow2_counts_drop(struct qcow2_counts *c, uint64_t host, uint64_t bytes, struct err *e)
 {
-    return ranges_add(&c->later, host, bytes, e);
+    return ranges_add(&c->later, c->q->cluster_size, host, bytes, e);
 }
 
 int qcow2_counts_settle(struct qcow2_counts *c, struct err *e)
@@ -590,8 +592,8 @@ int qcow2_counts_shadow_write(struct qcow2_counts *c, uint64_t *reftable_offset,
 {
     const struct qcow2_header *h = &c->q->head.header;
     uint64_t host, clusters;
-    if (ranges_add(&c->old, h->reftable_offset, (uint64_t)h->reftable_clusters * c->q->cluster_size,
-                   e) ||
+    if (ranges_add(&c->old, c->q->cluster_size, h->reftable_offset,
+                   (uint64_t)h->reftable_clusters * c->q->cluster_size, e) ||
         reftable_take(c, &host, &clusters, e) || blocks_write(c, e))
         return -1;
     c->stored = clusters * (c->q->cluster_size / 8);
