@@ -35,11 +35,12 @@ int edit_begin(struct image *img, struct edit **out, struct err *e)
     struct edit *d = mem_new(1, sizeof *d, e);
     if (!d)
         return -1;
-    *d = (struct edit){.img = img, .ops = ops, .unit = ops->unit ? ops->unit(img) : 1};
+    *d = (struct edit){.img = img, .ops = ops};
     if (mover_init(&d->mover, img, e) || (ops->begin && ops->begin(img, e))) {
         edit_free(d);
         return -1;
     }
+    d->unit = ops->unit ? ops->unit(img) : 1;
     *out = d;
     return 0;
 }
