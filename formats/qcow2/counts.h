@@ -15,6 +15,9 @@
  *
  *     shadow ──▶ raise, lower, take … ──▶ shadow_write ──▶ sync ──▶ (header) ──▶ sync ──▶ switched
  *
+ * For counts of another width (recount.c) all is written anew in place of shadow_write; what there
+ * was is free by the new counts, so these are opened in place of switched.
+ *
  * Not for several threads.
  */
 #ifndef FORMATS_QCOW2_COUNTS_H
@@ -56,6 +59,11 @@ int qcow2_counts_shadow_write(struct qcow2_counts *c, uint64_t *reftable_offset,
 /* The header is on storage: the old places are free. Out of shadow. */
 int qcow2_counts_switched(struct qcow2_counts *c, struct err *e);
 
+/* recount.c: in place of shadow_write, with counts of 2^order bits. "Cannot decrease refcount entry
+ * width" if one is too large for that. What is in shadow can only be freed then. */
+int qcow2_counts_recode(struct qcow2_counts *c, unsigned order, uint64_t *reftable_offset,
+                        uint32_t *reftable_clusters, struct err *e);
+
 /* From now on remember which clusters lose their last reference. */
 void qcow2_counts_track(struct qcow2_counts *c);
 /* Those that did since the last call and are free still, for punching holes: calls `freed` for each
@@ -66,5 +74,11 @@ int qcow2_counts_each_freed(struct qcow2_counts *c,
 
 /* First cluster behind all that have a count, for the file's length. */
 int qcow2_counts_end(struct qcow2_counts *c, uint64_t *cluster, struct err *e);
+/* The first cluster at or behind `from` that has a count; *count 0: there is none. */
+int qcow2_counts_next(struct qcow2_counts *c, uint64_t from, uint64_t *cluster, uint64_t *count,
+                      struct err *e);
+/* The clusters that hold refcount blocks and tables, what the storage refers to and what shadow has
+ * made: each as often as it is counted for that, ascending. free() it. */
+int qcow2_counts_held(struct qcow2_counts *c, uint64_t **clusters, size_t *n, struct err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* Walks over the counts: what was given free, where they end. */
+/* Walks over the counts: what was given free, where they end, what counts at all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,5 +105,59 @@ int qcow2_counts_end(struct qcow2_counts *c, uint64_t *cluster, struct err *e)
             return 0;
         }
     }
+    return 0;
+}
+
+int qcow2_counts_next(struct qcow2_counts *c, uint64_t from, uint64_t *cluster, uint64_t *count,
+                      struct err *e)
+{
+    *count = 0;
+    for (uint64_t i = from / c->per_block, in = from % c->per_block; i < c->n; i++, in = 0) {
+        struct block *b;
+        if (qcow2_counts_block(c, i, &b, e))
+            return -1;
+        while (b && in < c->per_block && !(*count = qcow2_count_load(c->order, b->data, in)))
+            in++;
+        if (!b || in == c->per_block)
+            continue;
+        *cluster = i * c->per_block + in;
+        return 0;
+    }
+    return 0;
+}
+
+/* ---- what they take themselves --------------------------------------------------------------- */
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static void held_add(const struct qcow2_counts *c, uint64_t *list, size_t *n, uint64_t host,
+                     uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes; at += c->q->cluster_size)
+        list[(*n)++] = (host + at) >> c->q->cluster_bits;
+}
+
+int qcow2_counts_held(struct qcow2_counts *c, uint64_t **clusters, size_t *n, struct err *e)
+{
+    const struct qcow2_header *h = &c->q->head.header;
+    size_t most = c->n + h->reftable_clusters;
+    for (size_t i = 0; i < c->old.n; i++)
+        most += num_div_up(c->old.of[i].bytes, c->q->cluster_size);
+    uint64_t *list = *clusters = mem_new(most, sizeof *list, e);
+    *n = 0;
+    if (!list)
+        return -1;
+    held_add(c, list, n, h->reftable_offset, (uint64_t)h->reftable_clusters * c->q->cluster_size);
+    for (size_t i = 0; i < c->old.n; i++)
+        held_add(c, list, n, c->old.of[i].host, c->old.of[i].bytes);
+    for (uint64_t i = 0; i < c->n; i++)
+        held_add(c, list, n, c->table[i], c->table[i] ? 1 : 0);
+    qsort(list, *n, sizeof *list, compare_u64);
     return 0;
 }

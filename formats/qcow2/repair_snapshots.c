@@ -41,7 +41,7 @@ static int table_make(const struct qcow2 *q, uint8_t **out, size_t *bytes, struc
     if (!buf)
         return -1;
     for (uint32_t i = 0; i < q->n_snapshots; i++)
-        *bytes += qcow2_snapshot_upgrade(q, &q->snapshots[i], buf + *bytes);
+        *bytes += qcow2_snapshot_upgrade(q->head.header.version, &q->snapshots[i], buf + *bytes);
     *out = MEM_TAKE(buf);
     return 0;
 }

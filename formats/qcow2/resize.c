@@ -9,13 +9,13 @@
 
 /* ---- size ------------------------------------------------------------------------------------ */
 
-static int size_check(const struct qcow2 *q, uint64_t size, struct err *e)
+int qcow2_resize_check(const struct qcow2 *q, uint32_t version, uint64_t size, struct err *e)
 {
     const struct qcow2_header *h = &q->head.header;
     uint64_t l1 = num_div_up(size, q->l2_entries << q->cluster_bits);
     if (size % 512)
         return err_set(e, EINVAL, "The new size must be a multiple of 512");
-    if (h->n_snapshots && h->version < 3)
+    if (h->n_snapshots && version < 3)
         return err_set(e, ENOTSUP, "Can't resize a v2 image which has snapshots");
     if (size > INT64_MAX || l1 > QCOW2_MAX_L1_BYTES / 8)
         return err_set(e, EFBIG, "Failed to grow the L1 table: File too large");
@@ -35,27 +35,38 @@ static int cut(struct qcow2_switch *s, uint64_t *l1, uint64_t n, uint64_t size, 
     return in && whole <= n ? qcow2_switch_cut(s, &l1[whole - 1], in, e) : 0;
 }
 
-static int resize_steps(struct qcow2_switch *s, uint64_t size, struct err *e)
+static int l1_grow(uint64_t **l1, uint64_t *n, uint64_t need, struct err *e)
+{
+    uint64_t *more = mem_grow(*l1, need, sizeof **l1, e);
+    if (!more)
+        return -1;
+    memset(more + *n, 0, (need - *n) * sizeof *more);
+    *l1 = more;
+    *n = need;
+    return 0;
+}
+
+int qcow2_resize_l1(struct qcow2_switch *s, uint64_t **l1, uint64_t *n, uint64_t size,
+                    bool *changed, struct err *e)
 {
     const struct qcow2 *q = s->q;
-    struct qcow2_header *h = &s->header;
-    uint64_t need = num_div_up(size, q->l2_entries << q->cluster_bits), n = h->l1_entries;
+    uint64_t need = num_div_up(size, q->l2_entries << q->cluster_bits);
+    bool shrinks = size < s->header.size;
+    *changed = shrinks || need > *n;
+    if (need > *n && l1_grow(l1, n, need, e))
+        return -1;
+    s->header.size = size;
+    return shrinks ? cut(s, *l1, *n, size, e) : 0;
+}
+
+static int resize_steps(struct qcow2_switch *s, uint64_t size, struct err *e)
+{
+    uint64_t n = s->header.l1_entries;
     AUTO_FREE uint64_t *l1 = NULL;
-    if (qcow2_words_read(q, h->l1_offset, n, &l1, e))
-        return -1;
-    if (need > n) {
-        uint64_t *more = mem_grow(l1, need, sizeof *l1, e);
-        if (!more)
-            return -1;
-        l1 = more;
-        memset(l1 + n, 0, (need - n) * sizeof *l1);
-        n = need;
-    }
-    bool shrinks = size < h->size;
-    if (shrinks && cut(s, l1, n, size, e))
-        return -1;
-    h->size = size;
-    if ((shrinks || n > h->l1_entries) && qcow2_switch_active(s, l1, n, e))
+    bool changed;
+    if (qcow2_words_read(s->q, s->header.l1_offset, n, &l1, e) ||
+        qcow2_resize_l1(s, &l1, &n, size, &changed, e) ||
+        (changed && qcow2_switch_active(s, l1, n, e)))
         return -1;
     return qcow2_switch_commit(s, e);
 }
@@ -75,7 +86,7 @@ int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, 
     struct qcow2_switch s;
     if (prealloc != EDIT_PREALLOC_OFF)
         return err_set(e, ENOTSUP, "Preallocation of what is added is not supported yet");
-    if (size_check(q, size, e))
+    if (qcow2_resize_check(q, q->head.header.version, size, e))
         return -1;
     if (q->data_file_raw && file_truncate(q->data_file, size, e))
         return -1;

@@ -223,11 +223,11 @@ int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *
     return 0;
 }
 
-size_t qcow2_snapshot_upgrade(const struct qcow2 *q, const struct qcow2_snapshot *s, uint8_t *out)
+size_t qcow2_snapshot_upgrade(uint32_t version, const struct qcow2_snapshot *s, uint8_t *out)
 {
     size_t names = be16_load(s->raw + 12) + be16_load(s->raw + 14);
     memcpy(out, s->raw, s->raw_size);
-    if (q->head.header.version < 3 || s->extra_size >= EXTRA_V3)
+    if (version < 3 || s->extra_size >= EXTRA_V3)
         return s->raw_size;
     be32_store(out + 36, EXTRA_OURS);
     extra_store(s, out + ENTRY_FIXED);

@@ -161,10 +161,10 @@ int qcow2_snapshots_mend(struct qcow2 *q, const struct qcow2_snapshots_mend *m, 
 void qcow2_snapshots_free(struct qcow2 *q);
 /* A new entry as it goes into the table; free() it. */
 int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *len, struct err *e);
-/* The entry as it stands, with all extra data that this version demands; `out` has room for
- * raw_size and QCOW2_SNAPSHOT_GROWS bytes. How many it takes. */
+/* The entry as it stands, with all extra data that the version demands; `out` has room for raw_size
+ * and QCOW2_SNAPSHOT_GROWS bytes. How many it takes. */
 #define QCOW2_SNAPSHOT_GROWS 24u
-size_t qcow2_snapshot_upgrade(const struct qcow2 *q, const struct qcow2_snapshot *s, uint8_t *out);
+size_t qcow2_snapshot_upgrade(uint32_t version, const struct qcow2_snapshot *s, uint8_t *out);
 int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e);
 
 int qcow2_bitmaps_load(struct qcow2 *q, struct err *e);

@@ -116,21 +116,66 @@ static int give_back(void *ctx, uint64_t host, uint64_t bytes, struct err *e)
     return 0;
 }
 
+/* The counts that the new header is to refer to; of another width they are all new. */
+static int counts_write(struct qcow2_switch *s, bool recodes, struct err *e)
+{
+    struct qcow2_header *h = &s->header;
+    return recodes ? qcow2_counts_recode(s->counts, h->refcount_order, &h->reftable_offset,
+                                         &h->reftable_clusters, e)
+                   : qcow2_counts_shadow_write(s->counts, &h->reftable_offset,
+                                               &h->reftable_clusters, e);
+}
+
+static int counts_follow(struct qcow2_switch *s, struct err *e)
+{
+    return qcow2_counts_switched(s->counts, e) || qcow2_counts_flush(s->counts, e) ||
+                   file_sync(s->q->file, e) ||
+                   qcow2_counts_each_freed(s->counts, give_back, s->q->file, e)
+               ? -1
+               : 0;
+}
+
+/* What the counts that are gone have given free, and what they took themselves. */
+static int give_back_old(struct qcow2_switch *s, struct qcow2_counts *old, const uint64_t *held,
+                         size_t n, struct err *e)
+{
+    uint64_t cluster = s->q->cluster_size, count;
+    if (qcow2_counts_each_freed(old, give_back, s->q->file, e))
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (qcow2_counts_get(s->counts, held[i], &count, e) ||
+            (!count && give_back(s->q->file, held[i] * cluster, cluster, e)))
+            return -1;
+    return 0;
+}
+
+/* Go by the counts that the header says. */
+static int counts_reopen(struct qcow2_switch *s, const uint64_t *held, size_t n, struct err *e)
+{
+    struct qcow2_counts *old = MEM_TAKE(s->counts);
+    int rc =
+        qcow2_counts_open(s->q, s->q->budget, &s->counts, e) || give_back_old(s, old, held, n, e)
+            ? -1
+            : 0;
+    qcow2_counts_free(old);
+    return rc;
+}
+
 int qcow2_switch_commit(struct qcow2_switch *s, struct err *e)
 {
     struct qcow2 *q = s->q;
-    if (qcow2_counts_shadow_write(s->counts, &s->header.reftable_offset,
-                                  &s->header.reftable_clusters, e) ||
-        file_sync(q->file, e))
+    AUTO_FREE uint64_t *held = NULL;
+    size_t n_held = 0;
+    bool recodes = s->header.refcount_order != q->head.header.refcount_order;
+    if (counts_write(s, recodes, e) || file_sync(q->file, e) ||
+        (recodes && qcow2_counts_held(s->counts, &held, &n_held, e)))
         return -1;
     q->head.header = s->header;
     s->committed = true; /* if this write fails, nobody knows what the storage says */
-    return qcow2_header_write(q, e) || file_sync(q->file, e) ||
-                   qcow2_counts_switched(s->counts, e) || qcow2_counts_flush(s->counts, e) ||
-                   file_sync(q->file, e) ||
-                   qcow2_counts_each_freed(s->counts, give_back, q->file, e)
-               ? -1
-               : 0;
+    if ((s->whole_head ? qcow2_head_write(q, e) : qcow2_header_write(q, e)) ||
+        file_sync(q->file, e))
+        return -1;
+    return recodes ? counts_reopen(s, held, n_held, e) : counts_follow(s, e);
 }
 
 int qcow2_reload(struct image *img, struct err *e)

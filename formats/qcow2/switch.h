@@ -18,6 +18,7 @@ struct qcow2_switch {
     uint64_t file_size;          /* as it was */
     uint8_t *table;              /* one L2 table, for the walks */
     struct qcow2_batch batch;    /* what the tables refer to */
+    bool whole_head;             /* extensions and names change too: the first cluster is written */
     bool committed;
 };
 
@@ -66,7 +67,8 @@ int qcow2_switch_active(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, 
 /* In the L2 table of an L1 entry that is to be active, forget all entries from `first` on. */
 int qcow2_switch_cut(struct qcow2_switch *s, uint64_t *l1_entry, uint64_t first, struct err *e);
 
-/* Counts, sync, header, sync; then what is free is given back, and q says what the header says. */
+/* Counts (of another width, if the header is to say so), sync, header, sync; then what is free is
+ * given back, and q says what the header says. */
 int qcow2_switch_commit(struct qcow2_switch *s, struct err *e);
 
 /* After a commit: cut off the end of the file that nothing refers to any more (resize.c). */

@@ -14,6 +14,13 @@ int qcow2_snapshot_delete(struct image *img, const char *id, const char *name, s
 int qcow2_empty(struct image *img, struct err *e);
 
 /* resize.c */
+struct qcow2_switch;
+/* May an image of that version get that size? */
+int qcow2_resize_check(const struct qcow2 *q, uint32_t version, uint64_t size, struct err *e);
+/* The steps of it in a switch: *l1, the active table as it was, becomes what it is to be; *changed:
+ * it has to be stored. */
+int qcow2_resize_l1(struct qcow2_switch *s, uint64_t **l1, uint64_t *n, uint64_t size,
+                    bool *changed, struct err *e);
 int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
 int qcow2_set_backing(struct image *img, const char *name, const char *format, struct err *e);
 
