@@ -39,7 +39,7 @@ static int check_options(const struct qcow2 *q, const json_t *options, struct er
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static struct luks_area area_of(const struct qcow2 *q)
+struct luks_area qcow2_crypto_area(const struct qcow2 *q)
 {
     const struct qcow2_extensions *x = &q->head.ext;
     return (struct luks_area){q->file, x->crypto_offset, x->crypto_length};
@@ -47,7 +47,7 @@ static struct luks_area area_of(const struct qcow2 *q)
 
 static int load_header(struct qcow2 *q, struct err *e)
 {
-    struct luks_area area = area_of(q);
+    struct luks_area area = qcow2_crypto_area(q);
     if (!num_inside(area.at, LUKS_HEADER, qcow2_file_limit(q)))
         return err_set(e, EIO, "Unable to read encryption header");
     return luks_header_read(&area, &q->luks, e);
@@ -63,8 +63,10 @@ static int open_key(struct image *img, const json_t *options, struct err *e)
         return -1;
     if (q->head.header.crypt_method == QCOW2_CRYPT_AES)
         return crypt_aes_legacy_new(pass, len, &q->crypt, e);
-    struct luks_area area = area_of(q);
-    return luks_unlock(&area, &q->luks, pass, len, &q->crypt, e);
+    struct luks_area area = qcow2_crypto_area(q);
+    if (luks_find_key(&area, &q->luks, pass, len, &q->key, e))
+        return -1;
+    return crypt_sectors_new(&q->luks.spec, q->key.master, q->luks.key_len, &q->crypt, e);
 }
 
 int qcow2_crypto_open(struct image *img, struct err *e)

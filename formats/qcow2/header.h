@@ -96,7 +96,8 @@ int qcow2_extensions_store(const struct qcow2_extensions *x, uint8_t *buf, size_
                            struct err *e);
 
 /* The feature name table that qemu writes (8 rows, 384 bytes), as a new allocation. */
-#define QCOW2_FEATURES_LENGTH 384u
+#define QCOW2_FEATURES_LENGTH      384u
+#define QCOW2_FEATURES_MIN_CLUSTER 8192u /* qemu leaves it out of smaller ones */
 uint8_t *qcow2_features_new(struct err *e);
 
 /* "dirty bit, Unknown incompatible feature: 20": names for all bits of `mask`. free() it. */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/codec/codec.h"
+#include "formats/qcow2/amend.h"
 #include "formats/qcow2/change.h"
 #include "formats/qcow2/state.h"
 
@@ -111,6 +112,7 @@ static void qcow2_close(struct image *img)
     qcow2_bitmaps_free(q);
     qcow2_head_release(&q->head);
     crypt_free(q->crypt);
+    explicit_bzero(&q->key, sizeof q->key);
     file_cleanup(&q->own_data_file);
     free(q);
 }
@@ -175,4 +177,5 @@ const struct format format_qcow2 = {
     .measure = qcow2_measure,
     .writer = &qcow2_writer,
     .edit = &qcow2_edit,
+    .amend = &qcow2_amend,
 };

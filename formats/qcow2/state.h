@@ -55,6 +55,7 @@ struct qcow2 {
     bool extended;       /* "Extended L2 Entries" */
     const struct codec *codec;
     struct luks_header luks; /* crypt method 2 */
+    struct luks_key key;     /* ... its key, once it is unlocked */
     struct crypt *crypt;     /* owned; NULL: plain, or opened for its metadata alone */
 
     struct qcow2_snapshot *snapshots;
@@ -174,6 +175,8 @@ int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry);
 int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e);
 int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e);
 
+/* Where the LUKS header is (crypt method 2). */
+struct luks_area qcow2_crypto_area(const struct qcow2 *q);
 /* crypto.c: the header and the key; then, for each extent of the map, how it is encrypted. */
 int qcow2_crypto_open(struct image *img, struct err *e);
 void qcow2_crypto_extent(const struct qcow2 *q, uint64_t guest, struct extent *x);

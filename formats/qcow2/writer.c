@@ -10,9 +10,6 @@
 #include "formats/qcow2/meta.h"
 #include "io/pages.h"
 
-/* qemu leaves the feature names out where the first cluster is small */
-#define FEATURES_MIN_CLUSTER (8 * KIB)
-
 struct qcow2_writer {
     struct writer w;
     struct qcow2_create create;
@@ -228,7 +225,7 @@ static int fill_names(const struct qcow2_writer *w, struct qcow2_head *h, struct
     h->backing_name = dup_or_null(w->backing_name, &failed, e);
     h->ext.backing_format = dup_or_null(w->backing_format, &failed, e);
     h->ext.data_file = dup_or_null(w->data_name, &failed, e);
-    if (!failed && w->create.version >= 3 && w->layout.cluster >= FEATURES_MIN_CLUSTER) {
+    if (!failed && w->create.version >= 3 && w->layout.cluster >= QCOW2_FEATURES_MIN_CLUSTER) {
         h->ext.features = qcow2_features_new(e);
         h->ext.features_length = QCOW2_FEATURES_LENGTH;
         failed = !h->ext.features;
