@@ -155,7 +155,7 @@ static int open_by_spec(const struct rebase *r, const json_t *spec, const char *
     const struct image_flags flags = {.cache = r->o->cache,
                                       .force_share = r->o->force_share,
                                       .secrets = r->o->secrets,
-                                      .driver = node_driver(spec) ? NULL : r->o->backing_format};
+                                      .driver = r->o->backing_format};
     return image_open_plain(spec, name, &flags, out, e);
 }
 

@@ -167,7 +167,9 @@ static int open_backing(struct image *img, struct err *e)
     flags.write = flags.check = false;
     if (flags.backing_cache)
         flags.cache = *flags.backing_cache;
-    flags.driver = node_driver(spec) ? NULL : img->backing_format;
+    /* The user's word, then the stored format, then what a stored "json:" says. */
+    bool told = node_driver(json_object_get(img->spec, "backing"));
+    flags.driver = told ? NULL : img->backing_format;
     int rc = image_open_layer(spec, name, &flags, &img->backing, e);
     json_decref(spec);
     return rc ? err_prefix(e, "Could not open backing file: ") : 0;
