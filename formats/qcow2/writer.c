@@ -110,11 +110,16 @@ static int copy_names(struct qcow2_writer *w, const struct writer_params *p, str
     return failed ? -1 : 0;
 }
 
+static int backing_fails(const char *name, const char *format, int no, struct err *e)
+{
+    return err_set(e, no, "Could not assign backing file '%s' with format '%s': %s", name,
+                   format ? format : "", strerror(no));
+}
+
 static int check_params(const struct writer_params *p, const struct qcow2_create *c, struct err *e)
 {
     if (p->backing_name && strlen(p->backing_name) > QCOW2_MAX_BACKING_NAME)
-        return err_set(e, EINVAL, "Could not assign backing file '%s': %s", p->backing_name,
-                       strerror(EINVAL));
+        return backing_fails(p->backing_name, p->backing_format, EINVAL, e);
     if (p->compress && c->data_file)
         return err_set(e, ENOTSUP,
                        "Compression and an external data file cannot be used at the "
@@ -250,8 +255,10 @@ static int put_head(const struct qcow2_writer *w, struct qcow2_head *h, struct p
 {
     size_t cluster = w->layout.cluster;
     AUTO_FREE uint8_t *buf = mem_io(cluster, e);
-    if (!buf || qcow2_head_store(h, buf, cluster, e))
+    if (!buf)
         return -1;
+    if (qcow2_head_store(h, buf, cluster, e))
+        return w->backing_name ? backing_fails(w->backing_name, w->backing_format, e->no, e) : -1;
     if (cluster < PAGES_SIZE)
         return file_write(w->file, buf, cluster, 0, e);
     return writer_put(w->file, pages, 0, buf, cluster, e);

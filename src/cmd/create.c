@@ -60,7 +60,7 @@ static int create_look_at_backing(const char *target, const char *name, const ch
         return create_backing_failed(path, e);
     if (!format) {
         err_set(e, EINVAL, "Backing file specified without backing format");
-        return err_hint(e, "Detected format of %s.", img->format->name);
+        return err_hint(e, "Detected format of %s.", image_format_name(img));
     }
     char size[32];
     snprintf(size, sizeof size, "%" PRIu64, img->size);
