@@ -93,10 +93,14 @@ struct format {
     /* bytes of storage used by the files beyond img->file (data file, extents); NULL: none */
     int64_t (*allocated_beyond)(struct image *img);
 
-    /* Persistent bitmaps without their bits, in directory order; then one's bits. NULL: none. The
-     * list is the caller's (bitmap_list_free). */
+    /* Persistent bitmaps without their bits, in directory order. NULL: none. The list is the
+     * caller's (bitmap_list_free). */
     int (*bitmap_list)(struct image *img, struct bitmap **out, size_t *n, struct err *e);
-    int (*bitmap_read)(struct image *img, struct bitmap *b, struct err *e);
+    /* Bytes [at, at + n) of one's bits, those behind the bitmap's end clear. *zero: all are clear,
+     * and buf is as it was. */
+    int (*bitmap_read)(struct image *img, struct bitmap *b, uint64_t at, size_t n, uint8_t *buf,
+                       bool *zero, struct err *e);
+    const struct bitmap_ops *bitmaps; /* changing them (formats/bitmap.h); NULL: cannot */
 
     bool supports_backing;
     bool supports_compression;

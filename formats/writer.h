@@ -169,8 +169,9 @@ struct writer_ops {
      * later chunk can touch. Memory stays bounded whatever the image. */
     int (*publish)(struct writer *w, uint64_t chunk, const need_t *need, size_t n,
                    const struct placing *placed, struct pages *pages, struct err *e);
-    /* Rank 0, between the last publish and finish: a bitmap with its bits. NULL: cannot. */
-    int (*add_bitmap)(struct writer *w, struct cursor *c, const struct bitmap *b,
+    /* Rank 0, between the last publish and finish: a bitmap like `b` of image `from` with its bits
+     * (NULL: all clear). NULL: cannot. */
+    int (*add_bitmap)(struct writer *w, struct cursor *c, struct image *from, struct bitmap *b,
                       struct pages *pages, struct err *e);
     /* Rank 0, after all data is on storage: the remaining tables, then a sync, then the header (the
      * file is no image before). */

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/qcow2/state.h"
@@ -19,7 +20,6 @@
 
 /* "Bitmap table" */
 #define TABLE_RESERVED UINT64_C(0xff000000000001fe)
-#define TABLE_ALL_ONES UINT64_C(1)
 
 void qcow2_bitmaps_free(struct qcow2 *q)
 {
@@ -52,12 +52,24 @@ static bool entry_ok(const struct qcow2 *q, const uint8_t *p, const struct qcow2
            (uint64_t)b->table_entries * q->cluster_size <= BITMAP_MAX_BYTES;
 }
 
-static bool name_known(const struct qcow2 *q, const char *name)
+static int compare_names(const void *a, const void *b)
 {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted: there may be tens of thousands. */
+static int names_differ(const struct qcow2 *q, struct err *e)
+{
+    AUTO_FREE const char **name = mem_new((size_t)q->n_bitmaps + 1, sizeof *name, e);
+    if (!name)
+        return -1;
     for (uint32_t i = 0; i < q->n_bitmaps; i++)
-        if (!strcmp(q->bitmaps[i].name, name))
-            return true;
-    return false;
+        name[i] = q->bitmaps[i].name;
+    qsort(name, q->n_bitmaps, sizeof *name, compare_names);
+    for (uint32_t i = 1; i < q->n_bitmaps; i++)
+        if (!strcmp(name[i - 1], name[i]))
+            return err_set(e, EEXIST, "Bitmap already exists: %s", name[i]);
+    return 0;
 }
 
 /* The entry at p, of which `room` bytes are there; *used = its bytes. */
@@ -85,8 +97,6 @@ static int entry_load(struct qcow2 *q, const uint8_t *p, size_t room, size_t *us
         return err_set(e, EINVAL, "Bitmap '%s' doesn't satisfy the constraints", name);
     if (!(b->flags & QCOW2_BITMAP_IN_USE) && !table_fits(q, b))
         return err_set(e, EINVAL, "Could not read bitmap '%s' from image: Invalid argument", name);
-    if (name_known(q, name))
-        return err_set(e, EEXIST, "Bitmap already exists: %s", name);
     b->name = MEM_TAKE(name);
     q->n_bitmaps++;
     return 0;
@@ -103,7 +113,7 @@ static int directory_load(struct qcow2 *q, const uint8_t *dir, size_t size, stru
     }
     if (q->n_bitmaps < expected)
         return err_set(e, EINVAL, "Less bitmaps found than specified in header extension");
-    return 0;
+    return names_differ(q, e);
 }
 
 int qcow2_bitmaps_load(struct qcow2 *q, struct err *e)
@@ -151,7 +161,7 @@ int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct 
     return 0;
 }
 
-static const struct qcow2_bitmap *bitmap_find(const struct qcow2 *q, const char *name)
+static const struct qcow2_bitmap *bitmap_find_entry(const struct qcow2 *q, const char *name)
 {
     for (uint32_t i = 0; i < q->n_bitmaps; i++)
         if (!strcmp(q->bitmaps[i].name, name))
@@ -162,55 +172,81 @@ static const struct qcow2_bitmap *bitmap_find(const struct qcow2 *q, const char 
 int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry)
 {
     uint64_t host = entry & QCOW2_PLACE_MASK;
-    return (entry & TABLE_RESERVED) || host % q->cluster_size || (host && (entry & TABLE_ALL_ONES))
+    return (entry & TABLE_RESERVED) || host % q->cluster_size ||
+                   (host && (entry & QCOW2_BITMAP_ONES))
                ? -1
                : 0;
 }
 
-/* One table entry's cluster of bits, of which n bytes are wanted. */
-static int bits_read(const struct qcow2 *q, uint64_t entry, uint8_t *bits, size_t n, struct err *e)
+int qcow2_bits_read(const struct qcow2 *q, uint64_t entry, uint64_t in, uint8_t *bits, size_t n,
+                    struct err *e)
 {
     uint64_t host = entry & QCOW2_PLACE_MASK;
     if (qcow2_bitmap_entry_check(q, entry))
         return err_set(e, EINVAL, "invalid bitmap table entry 0x%" PRIx64, entry);
     if (!host) {
-        memset(bits, entry & TABLE_ALL_ONES ? 0xff : 0, n);
+        memset(bits, entry & QCOW2_BITMAP_ONES ? 0xff : 0, n);
         return 0;
     }
-    if (!num_inside(host, n, qcow2_file_limit(q)))
+    if (!num_inside(host, in + n, qcow2_file_limit(q)))
         return err_set(e, EIO,
                        "bitmap data at offset 0x%" PRIx64 " lies beyond the end of the file", host);
-    return file_read_padded(q->file, bits, n, host, NULL, e);
+    return file_read_padded(q->file, bits, n, host + in, NULL, e);
 }
 
-static int bitmap_read(const struct qcow2 *q, const struct qcow2_bitmap *src, struct bitmap *b,
-                       struct err *e)
+static int unreadable(const char *name, struct err *e)
 {
-    uint64_t bytes = num_div_up(b->n_bits, 8);
-    if (!table_fits(q, src))
-        return err_set(e, EINVAL, "Invalid argument");
-    AUTO_FREE uint64_t *table = NULL;
-    AUTO_FREE uint8_t *bits = mem_io(bytes, e);
-    if (!bits || qcow2_words_read(q, src->table_offset, src->table_entries, &table, e))
-        return -1;
-    for (uint64_t i = 0, at = 0; at < bytes; i++, at += q->cluster_size)
-        if (bits_read(q, table[i], bits + at, num_min(q->cluster_size, bytes - at), e))
-            return -1;
-    if (b->n_bits % 8) /* bits behind the guest's end say nothing */
-        bits[bytes - 1] &= (uint8_t)((1u << b->n_bits % 8) - 1);
-    b->bits = MEM_TAKE(bits);
-    return 0;
+    return err_prefix(e, "Could not read bitmap '%s' from image: ", name);
 }
 
-int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e)
+/* Its table, read once. */
+static int table_need(const struct qcow2 *q, struct bitmap *b, struct err *e)
 {
-    const struct qcow2 *q = qcow2_of(img);
-    const struct qcow2_bitmap *src = bitmap_find(q, b->name);
+    const struct qcow2_bitmap *src = bitmap_find_entry(q, b->name);
+    if (b->table)
+        return 0;
     if (!src)
-        return err_set(e, ENOENT, "Dirty bitmap '%s' not found", b->name);
+        return bitmap_not_found(b->name, e);
     if (src->flags & QCOW2_BITMAP_IN_USE)
         return err_set(e, EINVAL, "Bitmap '%s' is inconsistent and cannot be used", b->name);
-    if (bitmap_read(q, src, b, e))
-        return err_prefix(e, "Could not read bitmap '%s' from image: ", b->name);
+    if (!table_fits(q, src)) {
+        err_set(e, EINVAL, "Invalid argument");
+        return unreadable(b->name, e);
+    }
+    return qcow2_words_read(q, src->table_offset, src->table_entries, &b->table, e)
+               ? unreadable(b->name, e)
+               : 0;
+}
+
+static bool all_zero(const struct qcow2 *q, const struct bitmap *b, uint64_t at, size_t n)
+{
+    for (uint64_t i = at / q->cluster_size; i <= (at + n - 1) / q->cluster_size; i++)
+        if (b->table[i])
+            return false;
+    return true;
+}
+
+static int bits_load(const struct qcow2 *q, const struct bitmap *b, uint64_t at, size_t n,
+                     uint8_t *buf, struct err *e)
+{
+    for (uint64_t done = 0, left; done < n; done += left) {
+        uint64_t in = (at + done) % q->cluster_size;
+        left = num_min(q->cluster_size - in, n - done);
+        if (qcow2_bits_read(q, b->table[(at + done) / q->cluster_size], in, buf + done, left, e))
+            return -1;
+    }
+    if (at + n == bitmap_bytes(b)) /* bits behind the guest's end say nothing */
+        bits_clear(buf, b->n_bits - at * 8, n * 8);
     return 0;
+}
+
+int qcow2_bitmap_read(struct image *img, struct bitmap *b, uint64_t at, size_t n, uint8_t *buf,
+                      bool *zero, struct err *e)
+{
+    const struct qcow2 *q = qcow2_of(img);
+    *zero = false;
+    if (table_need(q, b, e))
+        return -1;
+    *zero = !n || all_zero(q, b, at, n);
+    return !*zero && bits_load(q, b, at, n, buf, e) ? unreadable(b->name, e) : 0;
 }

@@ -26,8 +26,8 @@ int qcow2_meta_append(struct qcow2_meta *m, struct cursor *c, const void *buf, s
                       uint64_t *host, struct pages *pages, struct err *e);
 
 /* meta_bitmap.c: a bitmap with its bits; then, once, the directory (fills h->ext). */
-int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, const struct bitmap *b,
-                          struct pages *pages, struct err *e);
+int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, struct image *from,
+                          struct bitmap *b, struct pages *pages, struct err *e);
 
 /* All tables, the length of the file. Fills the fields of h that say where things are. */
 int qcow2_meta_finish(struct qcow2_meta *m, struct cursor *c, struct pages *pages,

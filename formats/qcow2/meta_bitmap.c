@@ -13,15 +13,19 @@
 #define BITMAP_TYPE     1 /* dirty tracking */
 #define FLAG_AUTO       2u
 
-/* One cluster of bits; those behind the bitmap's end are zero. */
-static int put_bits(struct qcow2_meta *m, struct cursor *c, const uint8_t *bits, size_t n,
-                    uint8_t *cluster, uint8_t *entry, struct pages *pages, struct err *e)
+/* Cluster i of the bits, if any is set. */
+static int put_bits(struct qcow2_meta *m, struct cursor *c, struct image *from, struct bitmap *b,
+                    uint64_t i, uint8_t *cluster, uint8_t *entry, struct pages *pages,
+                    struct err *e)
 {
-    if (zero_is(bits, n))
+    uint64_t host, at = i * m->l->cluster;
+    size_t n = num_min(m->l->cluster, bitmap_bytes(b) - at);
+    bool zero;
+    if (from->format->bitmap_read(from, b, at, n, cluster, &zero, e))
+        return -1;
+    if (zero || zero_is(cluster, n))
         return 0;
-    memcpy(cluster, bits, n);
     memset(cluster + n, 0, m->l->cluster - n);
-    uint64_t host;
     if (qcow2_meta_append(m, c, cluster, m->l->cluster, &host, pages, e))
         return -1;
     be64_store(entry, host);
@@ -29,22 +33,18 @@ static int put_bits(struct qcow2_meta *m, struct cursor *c, const uint8_t *bits,
 }
 
 /* The bits and their table; *host, *entries of the table. */
-static int put_table(struct qcow2_meta *m, struct cursor *c, const struct bitmap *b, uint64_t *host,
-                     uint32_t *entries, struct pages *pages, struct err *e)
+static int put_table(struct qcow2_meta *m, struct cursor *c, struct image *from, struct bitmap *b,
+                     uint64_t *host, uint32_t *entries, struct pages *pages, struct err *e)
 {
-    uint64_t bytes = num_div_up(b->n_bits, 8);
-    uint64_t n = num_div_up(bytes, m->l->cluster);
+    uint64_t n = num_div_up(bitmap_bytes(b), m->l->cluster);
     *entries = (uint32_t)n;
     AUTO_FREE uint8_t *table = mem_new(n, 8, e);
     AUTO_FREE uint8_t *cluster = mem_io(m->l->cluster, e);
     if (!table || !cluster)
         return -1;
-    for (uint64_t i = 0; b->bits && i < n; i++) {
-        uint64_t at = i * m->l->cluster;
-        size_t len = num_min(m->l->cluster, bytes - at);
-        if (put_bits(m, c, b->bits + at, len, cluster, table + 8 * i, pages, e))
+    for (uint64_t i = 0; from && i < n; i++)
+        if (put_bits(m, c, from, b, i, cluster, table + 8 * i, pages, e))
             return -1;
-    }
     return qcow2_meta_append(m, c, table, n * 8, host, pages, e);
 }
 
@@ -71,8 +71,8 @@ static int dir_add(struct qcow2_meta *m, const struct bitmap *b, uint64_t host, 
     return 0;
 }
 
-int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, const struct bitmap *b,
-                          struct pages *pages, struct err *e)
+int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, struct image *from,
+                          struct bitmap *b, struct pages *pages, struct err *e)
 {
     if (m->create->version < 3)
         return err_set(e, ENOTSUP, "Format driver 'qcow2' does not support bitmaps");
@@ -81,7 +81,7 @@ int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, const struct b
         return err_set(e, EFBIG, "Bitmap '%.64s' is too large", b->name);
     uint64_t host;
     uint32_t entries;
-    if (put_table(m, c, b, &host, &entries, pages, e))
+    if (put_table(m, c, from, b, &host, &entries, pages, e))
         return -1;
     return dir_add(m, b, host, entries, e);
 }

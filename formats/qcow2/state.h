@@ -38,6 +38,7 @@ struct qcow2_bitmap {
 
 #define QCOW2_BITMAP_IN_USE 1u
 #define QCOW2_BITMAP_AUTO   2u
+#define QCOW2_BITMAP_ONES   UINT64_C(1) /* table entry: all bits are set, no cluster */
 
 struct qcow2_extended; /* extended.c */
 struct qcow2_change;   /* change.h */
@@ -173,7 +174,11 @@ void qcow2_bitmaps_free(struct qcow2 *q);
 /* 0, or -1 for a bitmap table entry that cannot be right. */
 int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry);
 int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e);
-int qcow2_bitmap_read(struct image *img, struct bitmap *b, struct err *e);
+int qcow2_bitmap_read(struct image *img, struct bitmap *b, uint64_t at, size_t n, uint8_t *buf,
+                      bool *zero, struct err *e);
+/* Bytes [in, in + n) of a table entry's cluster of bits. */
+int qcow2_bits_read(const struct qcow2 *q, uint64_t entry, uint64_t in, uint8_t *bits, size_t n,
+                    struct err *e);
 
 /* Where the LUKS header is (crypt method 2). */
 struct luks_area qcow2_crypto_area(const struct qcow2 *q);

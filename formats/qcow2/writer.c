@@ -199,13 +199,13 @@ static int qcow2_writer_publish(struct writer *base, uint64_t chunk, const need_
     return qcow2_meta_publish(w->meta, first_block(base, chunk), need, n, placed, pages, e);
 }
 
-static int qcow2_writer_add_bitmap(struct writer *base, struct cursor *c, const struct bitmap *b,
-                                   struct pages *pages, struct err *e)
+static int qcow2_writer_add_bitmap(struct writer *base, struct cursor *c, struct image *from,
+                                   struct bitmap *b, struct pages *pages, struct err *e)
 {
     struct qcow2_writer *w = writer_of(base);
     if (need_meta(w, e))
         return -1;
-    return qcow2_meta_add_bitmap(w->meta, c, b, pages, e);
+    return qcow2_meta_add_bitmap(w->meta, c, from, b, pages, e);
 }
 
 static void fill_header(const struct qcow2_writer *w, struct qcow2_header *h)

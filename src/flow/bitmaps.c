@@ -52,10 +52,9 @@ int bitmaps_copy(const struct convert_options *o, const struct source *s, struct
         struct bitmap *b = &list.b[i];
         if (b->inconsistent)
             continue;
-        if (top->format->bitmap_read(top, b, e) < 0 ||
-            t->writer->ops->add_bitmap(t->writer, c, b, t->pages, e) < 0)
+        if (t->writer->ops->add_bitmap(t->writer, c, top, b, t->pages, e) < 0)
             return err_prefix(e, "Failed to populate bitmap %s: ", b->name);
-        free(MEM_TAKE(b->bits));
+        free(MEM_TAKE(b->table));
     }
     return 0;
 }

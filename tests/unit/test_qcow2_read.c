@@ -410,6 +410,8 @@ static void bitmaps_are_listed_and_read(void **state)
     struct build b;
     struct image img;
     struct bitmap *list;
+    uint8_t bits[3];
+    bool zero;
     size_t n;
     build_bitmaps(&b);
     open_good(&b, &img, (struct image_flags){0});
@@ -419,11 +421,11 @@ static void bitmaps_are_listed_and_read(void **state)
     assert_true(list[0].enabled && !list[0].inconsistent);
     assert_true(!list[1].enabled && list[2].inconsistent);
     assert_int_equal(list[0].n_bits, 21);
-    assert_int_equal(format_qcow2.bitmap_read(&img, &list[0], &e), 0);
-    assert_memory_equal(list[0].bits, ((uint8_t[]){0x01, 0x80, 0x1f}), 3);
-    assert_int_equal(format_qcow2.bitmap_read(&img, &list[1], &e), 0);
-    assert_memory_equal(list[1].bits, ((uint8_t[]){0xff, 0xff, 0x1f}), 3);
-    assert_int_equal(format_qcow2.bitmap_read(&img, &list[2], &e), -1);
+    assert_int_equal(format_qcow2.bitmap_read(&img, &list[0], 0, 3, bits, &zero, &e), 0);
+    assert_memory_equal(bits, ((uint8_t[]){0x01, 0x80, 0x1f}), 3);
+    assert_int_equal(format_qcow2.bitmap_read(&img, &list[1], 1, 2, bits, &zero, &e), 0);
+    assert_memory_equal(bits, ((uint8_t[]){0xff, 0x1f}), 2);
+    assert_int_equal(format_qcow2.bitmap_read(&img, &list[2], 0, 3, bits, &zero, &e), -1);
     bitmap_list_free(list, n);
     close_built(&b, &img);
 }
