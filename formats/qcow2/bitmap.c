@@ -5,18 +5,9 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "formats/qcow2/state.h"
+#include "formats/qcow2/bitmap_layout.h"
 
-/* "Bitmap directory" */
-#define ENTRY_FIXED          24u
-#define NAME_MAX_BYTES       1023u
-#define FLAGS_KNOWN          3u
-#define TYPE_DIRTY           1u
-#define GRANULARITY_MIN_BITS 9u
-#define GRANULARITY_MAX_BITS 31u
-/* qemu's limits: on a bitmap's table, and on its bits */
-#define TABLE_MAX_ENTRIES UINT64_C(0x8000000)
-#define BITMAP_MAX_BYTES  UINT64_C(0x20000000)
+#define FLAGS_KNOWN 3u
 
 /* "Bitmap table" */
 #define TABLE_RESERVED UINT64_C(0xff000000000001fe)
@@ -43,13 +34,13 @@ static bool table_fits(const struct qcow2 *q, const struct qcow2_bitmap *b)
 static bool entry_ok(const struct qcow2 *q, const uint8_t *p, const struct qcow2_bitmap *b)
 {
     size_t name = be16_load(p + 18);
-    return name > 0 && name <= NAME_MAX_BYTES && b->table_entries > 0 &&
-           b->table_entries <= TABLE_MAX_ENTRIES && b->table_offset > 0 &&
+    return name > 0 && name <= BITMAP_NAME_MAX && b->table_entries > 0 &&
+           b->table_entries <= BITMAP_TABLE_MAX && b->table_offset > 0 &&
            b->table_offset % q->cluster_size == 0 && b->table_offset <= INT64_MAX &&
-           !(b->flags & ~FLAGS_KNOWN) && p[16] == TYPE_DIRTY &&
-           b->granularity_bits >= GRANULARITY_MIN_BITS &&
-           b->granularity_bits <= GRANULARITY_MAX_BITS &&
-           (uint64_t)b->table_entries * q->cluster_size <= BITMAP_MAX_BYTES;
+           !(b->flags & ~FLAGS_KNOWN) && p[16] == BITMAP_TYPE_DIRTY &&
+           b->granularity_bits >= BITMAP_GRANULARITY_MIN_BITS &&
+           b->granularity_bits <= BITMAP_GRANULARITY_MAX_BITS &&
+           (uint64_t)b->table_entries * q->cluster_size <= BITMAP_BYTES_MAX;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -75,11 +66,11 @@ static int names_differ(const struct qcow2 *q, struct err *e)
 /* The entry at p, of which `room` bytes are there; *used = its bytes. */
 static int entry_load(struct qcow2 *q, const uint8_t *p, size_t room, size_t *used, struct err *e)
 {
-    if (room < ENTRY_FIXED)
+    if (room < BITMAP_ENTRY_FIXED)
         return err_set(e, EINVAL, "Broken bitmap directory");
     size_t name_len = be16_load(p + 18);
     uint64_t extra = be32_load(p + 20);
-    *used = num_up(ENTRY_FIXED + extra + name_len, 8);
+    *used = num_up(BITMAP_ENTRY_FIXED + extra + name_len, 8);
     if (*used > room)
         return err_set(e, EINVAL, "Broken bitmap directory");
     if (extra)
@@ -92,7 +83,7 @@ static int entry_load(struct qcow2 *q, const uint8_t *p, size_t room, size_t *us
     AUTO_FREE char *name = mem_new(name_len + 1, 1, e);
     if (!name)
         return -1;
-    memcpy(name, p + ENTRY_FIXED, name_len);
+    memcpy(name, p + BITMAP_ENTRY_FIXED, name_len);
     if (!entry_ok(q, p, b))
         return err_set(e, EINVAL, "Bitmap '%s' doesn't satisfy the constraints", name);
     if (!(b->flags & QCOW2_BITMAP_IN_USE) && !table_fits(q, b))
@@ -127,7 +118,7 @@ int qcow2_bitmaps_load(struct qcow2 *q, struct err *e)
                        "image file");
     AUTO_FREE uint8_t *dir = mem_io(x->bitmap_dir_size, e);
     /* no more entries than the directory has bytes for */
-    size_t max = num_min(x->n_bitmaps, x->bitmap_dir_size / ENTRY_FIXED);
+    size_t max = num_min(x->n_bitmaps, x->bitmap_dir_size / BITMAP_ENTRY_FIXED);
     q->bitmaps = mem_new(max + 1, sizeof *q->bitmaps, e);
     if (!dir || !q->bitmaps)
         return -1;
@@ -138,24 +129,28 @@ int qcow2_bitmaps_load(struct qcow2 *q, struct err *e)
 
 /* ---- for the core ---------------------------------------------------------------------------- */
 
+int qcow2_bitmap_describe(const struct qcow2 *q, const struct qcow2_bitmap *b, struct bitmap *out,
+                          struct err *e)
+{
+    *out = (struct bitmap){.granularity_bits = b->granularity_bits,
+                           .enabled = b->flags & QCOW2_BITMAP_AUTO,
+                           .inconsistent = b->flags & QCOW2_BITMAP_IN_USE,
+                           .n_bits = bitmap_bits(q->head.header.size, b->granularity_bits)};
+    out->name = mem_strdup(b->name, e);
+    return out->name ? 0 : -1;
+}
+
 int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e)
 {
     const struct qcow2 *q = qcow2_of(img);
     struct bitmap *list = mem_new(q->n_bitmaps, sizeof *list, e);
     if (!list)
         return -1;
-    for (uint32_t i = 0; i < q->n_bitmaps; i++) {
-        const struct qcow2_bitmap *b = &q->bitmaps[i];
-        list[i].name = mem_strdup(b->name, e);
-        if (!list[i].name) {
+    for (uint32_t i = 0; i < q->n_bitmaps; i++)
+        if (qcow2_bitmap_describe(q, &q->bitmaps[i], &list[i], e)) {
             bitmap_list_free(list, i);
             return -1;
         }
-        list[i].granularity_bits = b->granularity_bits;
-        list[i].enabled = b->flags & QCOW2_BITMAP_AUTO;
-        list[i].inconsistent = b->flags & QCOW2_BITMAP_IN_USE;
-        list[i].n_bits = bitmap_bits(q->head.header.size, b->granularity_bits);
-    }
     *out = list;
     *n = q->n_bitmaps;
     return 0;

@@ -90,6 +90,23 @@ struct qcow2_counts *qcow2_change_counts(struct qcow2_change *c)
     return c->counts;
 }
 
+/* Mapping may have to flush for room in memory: it too writes counts. */
+int qcow2_change_take(struct qcow2_change *c, uint64_t n, uint64_t *host, struct err *e)
+{
+    pthread_mutex_lock(&c->lock);
+    int r = qcow2_counts_take(c->counts, n, host, e);
+    pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
+int qcow2_change_drop(struct qcow2_change *c, uint64_t host, uint64_t bytes, struct err *e)
+{
+    pthread_mutex_lock(&c->lock);
+    int r = qcow2_counts_drop(c->counts, host, bytes, e);
+    pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
 /* ---- writing out ----------------------------------------------------------------------------- */
 
 static bool l1_dirty(const struct qcow2_change *c)

@@ -18,6 +18,10 @@ int qcow2_change_open(struct qcow2 *q, uint64_t budget, struct qcow2_change **ou
 void qcow2_change_free(struct qcow2_change *c); /* what is not flushed is lost; NULL is fine */
 struct qcow2_counts *qcow2_change_counts(struct qcow2_change *c);
 
+/* counts.h's take and drop, beside whoever maps. */
+int qcow2_change_take(struct qcow2_change *c, uint64_t n, uint64_t *host, struct err *e);
+int qcow2_change_drop(struct qcow2_change *c, uint64_t host, uint64_t bytes, struct err *e);
+
 /* An L2 entry: the word that qcow2_entry_decode takes, and with extended L2 the subclusters' bits
  * (else 0). */
 struct qcow2_entry {

@@ -86,7 +86,7 @@ static int place_fresh(struct qcow2 *q, uint64_t guest, uint64_t end, struct edi
         return -1;
     if (!q->extended && count_fresh(q, first, end, &n, e))
         return -1;
-    if (qcow2_counts_take(qcow2_change_counts(q->change), n, &out->host, e))
+    if (qcow2_change_take(q->change, n, &out->host, e))
         return -1;
     /* behind the file's end: a longer file reads as zeros there */
     out->is_zero = out->host >= limit && file_grows_zero(q->data_file);
@@ -273,17 +273,24 @@ static int qcow2_discard(struct image *img, uint64_t guest, uint64_t length, str
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
-static int qcow2_edit_begin(struct image *img, struct err *e)
+int qcow2_edit_prepare(struct image *img, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
     struct qcow2_header *h = &q->head.header;
     uint64_t known = QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_RAW;
-    if (qcow2_repair_dirty(img, e) || qcow2_change_open(q, q->budget, &q->change, e))
+    if (qcow2_repair_dirty(img, e))
         return -1;
-    if (!(h->autoclear & ~known))
+    if (!(h->autoclear & ~known) && !q->head.ext.stale_bitmaps)
         return 0;
     h->autoclear &= known;
-    return qcow2_header_write(q, e) || file_sync(q->file, e) ? -1 : 0;
+    q->head.ext.stale_bitmaps = false; /* nor is the extension stored */
+    return qcow2_head_write(q, e) || file_sync(q->file, e) ? -1 : 0;
+}
+
+static int qcow2_edit_begin(struct image *img, struct err *e)
+{
+    struct qcow2 *q = qcow2_of(img);
+    return qcow2_edit_prepare(img, e) || qcow2_change_open(q, q->budget, &q->change, e) ? -1 : 0;
 }
 
 static int qcow2_edit_flush(struct image *img, struct err *e)

@@ -14,10 +14,18 @@ int qcow2_header_write(struct qcow2 *q, struct err *e)
     return file_write(q->file, buf, n, 0, e);
 }
 
+/* Only what differs: a small change stays inside a sector, which storage writes as a whole. */
 int qcow2_head_write(struct qcow2 *q, struct err *e)
 {
-    AUTO_FREE uint8_t *buf = mem_io(q->cluster_size, e);
-    if (!buf || qcow2_head_store(&q->head, buf, q->cluster_size, e))
+    size_t from = 0, to = q->cluster_size;
+    AUTO_FREE uint8_t *was = mem_io(to, e);
+    AUTO_FREE uint8_t *buf = mem_io(to, e);
+    if (!was || !buf || file_read_padded(q->file, was, to, 0, NULL, e) ||
+        qcow2_head_store(&q->head, buf, to, e))
         return -1;
-    return file_write(q->file, buf, q->cluster_size, 0, e);
+    while (from < to && buf[from] == was[from])
+        from++;
+    while (to > from && buf[to - 1] == was[to - 1])
+        to--;
+    return from < to ? file_write(q->file, buf + from, to - from, from, e) : 0;
 }

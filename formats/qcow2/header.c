@@ -121,7 +121,8 @@ static int bitmaps_load(struct qcow2_extensions *x, const uint8_t *p, size_t n, 
     if (n != 24)
         return err_set(e, EINVAL, "bitmaps_ext: Invalid extension length");
     /* "Bitmaps extension": not current unless the autoclear bit says so */
-    if (!(autoclear & QCOW2_AUTOCLEAR_BITMAPS))
+    x->stale_bitmaps = !(autoclear & QCOW2_AUTOCLEAR_BITMAPS);
+    if (x->stale_bitmaps)
         return 0;
     if (be32_load(p + 4) != 0)
         return err_set(e, EINVAL, "bitmaps_ext: Reserved field is not zero");

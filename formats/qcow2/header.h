@@ -56,6 +56,7 @@ struct qcow2_extensions {
     uint64_t crypto_offset, crypto_length; /* LUKS header; offset 0 = none */
     uint8_t *features;                     /* feature name table as it stands */
     uint32_t features_length;
+    bool stale_bitmaps; /* there are some that the autoclear bit does not vouch for */
     bool has_bitmaps;
     uint32_t n_bitmaps;
     uint64_t bitmap_dir_size, bitmap_dir_offset;

@@ -6,12 +6,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/zero.h"
+#include "formats/qcow2/bitmap_layout.h"
 #include "formats/qcow2/meta_impl.h"
-
-#define DIR_ENTRY_FIXED 24u
-#define BITMAP_NAME_MAX 1023u
-#define BITMAP_TYPE     1 /* dirty tracking */
-#define FLAG_AUTO       2u
 
 /* Cluster i of the bits, if any is set. */
 static int put_bits(struct qcow2_meta *m, struct cursor *c, struct image *from, struct bitmap *b,
@@ -51,22 +47,18 @@ static int put_table(struct qcow2_meta *m, struct cursor *c, struct image *from,
 static int dir_add(struct qcow2_meta *m, const struct bitmap *b, uint64_t host, uint32_t entries,
                    struct err *e)
 {
-    size_t name = strlen(b->name);
-    size_t len = num_up(DIR_ENTRY_FIXED + name, 8);
+    const struct qcow2_bitmap stored = {.name = b->name,
+                                        .table_offset = host,
+                                        .table_entries = entries,
+                                        .flags = b->enabled ? QCOW2_BITMAP_AUTO : 0,
+                                        .granularity_bits = b->granularity_bits};
+    size_t len = bitmap_entry_size(strlen(b->name));
     uint8_t *grown = mem_grow(m->bitmap_dir, m->bitmap_dir_len + len, 1, e);
     if (!grown)
         return -1;
     m->bitmap_dir = grown;
-    uint8_t *at = grown + m->bitmap_dir_len;
-    memset(at, 0, len);
-    be64_store(at, host);
-    be32_store(at + 8, entries);
-    be32_store(at + 12, b->enabled ? FLAG_AUTO : 0);
-    at[16] = BITMAP_TYPE;
-    at[17] = (uint8_t)b->granularity_bits;
-    be16_store(at + 18, (uint16_t)name);
-    memcpy(at + DIR_ENTRY_FIXED, b->name, name);
-    m->bitmap_dir_len += len;
+    memset(grown + m->bitmap_dir_len, 0, len);
+    m->bitmap_dir_len += bitmap_entry_store(&stored, grown + m->bitmap_dir_len);
     m->n_bitmaps++;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "formats/codec/codec.h"
 #include "formats/qcow2/amend.h"
+#include "formats/qcow2/bitmap_change.h"
 #include "formats/qcow2/change.h"
 #include "formats/qcow2/state.h"
 
@@ -86,11 +87,30 @@ static int map_prepare(struct image *img, struct err *e)
     return qcow2_map_open(q, h->l1_offset, h->l1_entries, h->size, e);
 }
 
+/* Bitmaps that nobody kept up to date count as nothing. */
+static void tell_stale_bitmaps(const struct image *img, const struct qcow2 *q)
+{
+    const struct check_sink *sink = img->flags.repairs;
+    if (!q->head.ext.stale_bitmaps || !sink)
+        return;
+    (sink->error ? sink->error : sink->line)(
+        sink->ctx,
+        q->head.header.version < 3
+            ? "warning: This qcow2 v2 image contains bitmaps, but they may have been modified by a "
+              "program without persistent bitmap support; so now they must all be considered "
+              "inconsistent"
+            : "warning: a program lacking bitmap support modified this file, so all bitmaps are "
+              "now considered inconsistent");
+    sink->line(sink->ctx, "Some clusters may be leaked, run 'qemu-img check -r' on the image file "
+                          "to fix.");
+}
+
 static int qcow2_open_steps(struct image *img, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
     if (head_read(q, e) || qcow2_limits_check(&q->head, &img->flags, e))
         return -1;
+    tell_stale_bitmaps(img, q);
     geometry_set(q);
     if (image_fill(img, e) || qcow2_crypto_open(img, e) || metadata_load(img, e) ||
         qcow2_data_file_open(img, e))
@@ -106,6 +126,7 @@ static void qcow2_close(struct image *img)
     img->state = NULL;
     if (!q)
         return;
+    qcow2_bitmap_change_free(q->bitmap_change);
     qcow2_change_free(q->change);
     qcow2_map_close(q);
     qcow2_snapshots_free(q);
@@ -171,6 +192,7 @@ const struct format format_qcow2 = {
     .allocated_beyond = qcow2_allocated_beyond,
     .bitmap_list = qcow2_bitmap_list,
     .bitmap_read = qcow2_bitmap_read,
+    .bitmaps = &qcow2_bitmap_ops,
     .supports_backing = true,
     .supports_compression = true,
     .create_options = qcow2_create_options,

@@ -10,7 +10,8 @@
  *   map.c        guest offset -> extent; extended.c: by subclusters
  *   status.c     what qemu-img shows of the map
  *   snapshot.c   the snapshot table
- *   bitmap.c     the bitmap directory and tables
+ *   bitmap.c     the bitmap directory and tables; bitmap_change.c, bitmap_ops.c: changing them;
+ *                bitmap_track.c: while the guest's data changes
  *   check.c      reference counting against refcounts; check_walk.c, tally.c; repair.c: -r
  *   options.c    create options and their checks
  *   change.c     L1 and L2 of an image that is there, in memory; counts.c: refcounts; edit.c over
@@ -75,6 +76,7 @@ extern const struct format format_qcow2;               /* open.c */
 extern const struct option_def qcow2_create_options[]; /* options.c */
 extern const struct writer_ops qcow2_writer;           /* writer.c */
 extern const struct edit_ops qcow2_edit;               /* edit.c */
+extern const struct bitmap_ops qcow2_bitmap_ops;       /* bitmap_ops.c */
 int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
                   struct measure_result *out, struct err *e); /* measure.c */
 

@@ -40,8 +40,9 @@ struct qcow2_bitmap {
 #define QCOW2_BITMAP_AUTO   2u
 #define QCOW2_BITMAP_ONES   UINT64_C(1) /* table entry: all bits are set, no cluster */
 
-struct qcow2_extended; /* extended.c */
-struct qcow2_change;   /* change.h */
+struct qcow2_extended;      /* extended.c */
+struct qcow2_change;        /* change.h */
+struct qcow2_bitmap_change; /* bitmap_change.h */
 struct edit_packing;
 
 struct qcow2 {
@@ -70,6 +71,7 @@ struct qcow2 {
     struct table *table;                 /* standard L2; NULL: opened without a map */
     struct qcow2_extended *extended_map; /* or this */
     struct qcow2_change *change;         /* while the image is being changed: what maps then */
+    struct qcow2_bitmap_change *bitmap_change; /* while its bitmaps are (bitmap_ops) */
 };
 
 static inline struct qcow2 *qcow2_of(struct image *img)
@@ -143,10 +145,14 @@ uint64_t qcow2_file_limit(const struct qcow2 *q);
 
 /* Write q->head.header, without what follows it: one write, well inside a sector. */
 int qcow2_header_write(struct qcow2 *q, struct err *e);
-/* Write all of q->head: the first cluster. */
+/* Write all of q->head: the first cluster, as far as it differs. */
 int qcow2_head_write(struct qcow2 *q, struct err *e);
 
 int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */
+
+/* edit.c: the image is about to be changed: it is repaired if it was not closed properly, marks and
+ * extensions go that whoever changes it without knowing them must take away. */
+int qcow2_edit_prepare(struct image *img, struct err *e);
 
 /* ---- snapshot.c, bitmap.c, crypto.c, info.c, check.c
  * --------------------------------------------------- */
@@ -173,6 +179,9 @@ int qcow2_bitmaps_load(struct qcow2 *q, struct err *e);
 void qcow2_bitmaps_free(struct qcow2 *q);
 /* 0, or -1 for a bitmap table entry that cannot be right. */
 int qcow2_bitmap_entry_check(const struct qcow2 *q, uint64_t entry);
+/* What the core sees of one; bitmap_release it. */
+int qcow2_bitmap_describe(const struct qcow2 *q, const struct qcow2_bitmap *b, struct bitmap *out,
+                          struct err *e);
 int qcow2_bitmap_list(struct image *img, struct bitmap **out, size_t *n, struct err *e);
 int qcow2_bitmap_read(struct image *img, struct bitmap *b, uint64_t at, size_t n, uint8_t *buf,
                       bool *zero, struct err *e);
