@@ -73,7 +73,8 @@ struct edit_ops {
     /* Everything is linked and on storage, the marks are taken back. After a failure too. */
     int (*end)(struct image *img, struct err *e);
 
-    /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image. */
+    /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image, and asked before
+     * begin; any number of sectors. */
     uint64_t (*unit)(struct image *img);
     /* Where [guest, guest + length), whole units, may be written; answers for as many of them as
      * are of one kind and in one place. The last unit may reach beyond the image's end. */

@@ -465,11 +465,8 @@ int table_changes(struct table *t, slices_change_fn *see, void *ctx, struct err 
 
 int table_write(struct table *t, struct err *e)
 {
-    return slices_flush(t->slices, e);
-}
-
-int table_write_first(struct table *t, struct err *e)
-{
+    if (slices_flush(t->slices, e))
+        return -1;
     uint64_t from = t->first_from, n = t->first_to - from;
     if (n && file_write(t->p.file, t->first + from, n, t->p.first_offset + from, e))
         return -1;

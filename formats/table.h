@@ -98,9 +98,9 @@ int table_add(struct table *t, uint64_t block, uint64_t host, struct err *e);
 uint64_t table_changed(const struct table *t);
 /* The entries that are to be written, as slices_changes (formats/slices.h) has them. */
 int table_changes(struct table *t, slices_change_fn *see, void *ctx, struct err *e);
-/* Write the entries, then the first level; the caller syncs before, between and after. */
+/* Write the entries of both levels; the caller syncs before (a table that was added is there, full
+ * of zeros, so its entries may come in any order) and after. */
 int table_write(struct table *t, struct err *e);
-int table_write_first(struct table *t, struct err *e);
 
 /* ---- one entry, both ways -------------------------------------------------------------------- */
 

@@ -213,10 +213,7 @@ int table_edit_flush(struct image *img, struct err *e)
         return -1;
     if (!changed)
         return 0;
-    return (d->copies && d->copies(img, e)) || table_write(d->table, e) || file_sync(f, e) ||
-                   table_write_first(d->table, e) || file_sync(f, e)
-               ? -1
-               : 0;
+    return (d->copies && d->copies(img, e)) || table_write(d->table, e) || file_sync(f, e) ? -1 : 0;
 }
 
 /* ---- counting -------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * formats/edit.h for images whose blocks stand in tables (formats/table.h), and whose fresh blocks
  * and tables come behind all others.
  *
- *     flush:  data, counts ─sync─▶ entries, fresh tables ─sync─▶ first-level entries ─sync
+ *     flush:  data, counts, fresh tables of zeros ─sync─▶ entries of both levels ─sync
  *
  * What is linked is in the tables' own memory until then, so the image's map sees it; at most a
  * part of the table's budget, or a flush comes early. Nothing that an entry refers to is given free
@@ -17,7 +17,7 @@
 #include "image/image.h"
 
 struct table_edit {      /* first in image.state */
-    struct table *table; /* that of the image's map; borrowed */
+    struct table *table; /* that of the image's map; set when that is opened. Borrowed */
     uint64_t end;        /* from here on, in the file, nothing is the image's */
     uint64_t align;      /* of blocks (before their lead) and tables, from the table's base on */
     uint64_t entry_max;  /* the largest entry of a block */

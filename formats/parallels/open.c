@@ -26,7 +26,10 @@ static int open_table(struct image *img, struct parallels *s, struct err *e)
         .first_entries = s->header.entries,
         .budget = img->flags.metadata_budget,
     };
-    return table_open(&p, &s->table, e);
+    if (table_open(&p, &s->table, e))
+        return -1;
+    s->edit.table = s->table;
+    return 0;
 }
 
 /* Somebody who writes must not build on what another writer left half done. A check is what puts it

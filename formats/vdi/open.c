@@ -23,7 +23,10 @@ static int open_table(struct image *img, struct vdi *v, struct err *e)
         .base = v->header.data_offset,
         .budget = img->flags.metadata_budget,
     };
-    return table_open(&p, &v->table, e);
+    if (table_open(&p, &v->table, e))
+        return -1;
+    v->edit.table = v->table;
+    return 0;
 }
 
 static int vdi_open(struct image *img, struct err *e)

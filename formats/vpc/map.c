@@ -64,6 +64,7 @@ int vpc_map_open(struct image *img, struct vpc *v, struct err *e)
     };
     if (check_table(img, v, e) || table_open(&p, &v->table, e))
         return -1;
+    v->edit.table = v->table;
     if (v->footer.type != VPC_DIFFERENCING)
         return 0;
     return slices_new(img->file, img->flags.metadata_budget, 0, &v->bitmaps, e);
