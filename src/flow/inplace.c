@@ -264,6 +264,8 @@ static int collect(void *ctx, uint64_t unit, const struct blob *done, struct err
 static uint64_t group_of(const struct edit *d)
 {
     uint64_t unit = edit_unit(d), cluster = edit_image(d)->cluster_size;
+    if (!edit_image(d)->format->edit->unit) /* no place is fresh (vhdx: blocks of up to 256 MiB) */
+        return unit;
     return num_is_pow2(cluster) ? num_max(unit, cluster) : unit;
 }
 
