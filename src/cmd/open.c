@@ -45,12 +45,9 @@ static void repairs_error(void *ctx, const char *text)
 
 const struct check_sink open_repairs = {.line = repairs_tell, .error = repairs_error};
 
-int open_image(const struct image_args *a, const char *name, struct image_flags flags,
-               struct image **out, struct err *e)
+int open_image_spec(const struct image_args *a, const json_t *spec, const char *name,
+                    struct image_flags flags, struct image **out, struct err *e)
 {
-    AUTO(json_cleanup) json_t *spec = open_spec(a, name, e);
-    if (!spec)
-        return -1;
     flags.force_share = a->force_share;
     flags.driver = a->format;
     flags.repairs = &open_repairs;
@@ -59,6 +56,13 @@ int open_image(const struct image_args *a, const char *name, struct image_flags 
     if (flags.write && (*out)->probed && strcmp((*out)->format->name, "raw") == 0)
         message_guessed_raw(name);
     return 0;
+}
+
+int open_image(const struct image_args *a, const char *name, struct image_flags flags,
+               struct image **out, struct err *e)
+{
+    AUTO(json_cleanup) json_t *spec = open_spec(a, name, e);
+    return spec ? open_image_spec(a, spec, name, flags, out, e) : -1;
 }
 
 int open_cache(const char *text, const char *what, struct file_cache *out, struct err *e)

@@ -32,6 +32,9 @@ extern const struct check_sink open_repairs;
 /* Open the image that `name` stands for. What `flags` says of -f and -U is taken from `a`. */
 int open_image(const struct image_args *a, const char *name, struct image_flags flags,
                struct image **out, struct err *e);
+/* The same with the spec that `name` stands for, changed as the subcommand likes. */
+int open_image_spec(const struct image_args *a, const json_t *spec, const char *name,
+                    struct image_flags flags, struct image **out, struct err *e);
 
 /* -t, -T: text NULL leaves *out as it is. `what` begins the message ("Invalid cache option"). */
 int open_cache(const char *text, const char *what, struct file_cache *out, struct err *e);

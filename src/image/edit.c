@@ -69,6 +69,12 @@ uint64_t edit_unit(const struct edit *d)
     return d->unit;
 }
 
+uint64_t edit_group(const struct edit *d)
+{
+    uint64_t cluster = d->img->cluster_size;
+    return num_is_pow2(cluster) ? num_max(d->unit, cluster) : d->unit;
+}
+
 struct image *edit_image(const struct edit *d)
 {
     return d->img;

@@ -41,6 +41,8 @@ int edit_place_packed(struct edit *d, uint64_t guest, uint32_t len, struct edit_
 const struct edit_packing *edit_packing(const struct edit *d); /* NULL: cannot */
 int edit_link(struct edit *d, const struct edit_place *p, struct err *e);
 uint64_t edit_unit(const struct edit *d);
+/* Guest bytes that may have to move together: a cluster, where a unit is part of one. */
+uint64_t edit_group(const struct edit *d);
 struct image *edit_image(const struct edit *d); /* borrowed */
 
 #endif

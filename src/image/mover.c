@@ -80,13 +80,34 @@ static int fill(struct mover *m, const struct edit_place *p, uint64_t from, uint
     return from < to ? put_zeros(m, p, from - p->guest, to - from, e) : 0;
 }
 
+/* A file that is written past the page cache grows by writes at once, and slowly where they are
+ * small: better by whole places. What is reserved reads as zeros, as the place did. */
+static int reserve(const struct edit_place *p, struct err *e)
+{
+    if (!p->is_zero || p->crypt || file_alignment(p->file) == 1)
+        return 0;
+    return file_zero(p->file, p->host, p->length, FILE_ZERO_KEEP, e);
+}
+
+int mover_fill_around(struct mover *m, const struct edit_place *p, uint64_t guest, uint64_t len,
+                      struct err *e)
+{
+    uint64_t behind = guest + len, end = p->guest + p->length;
+    bool part = p->guest < guest || behind < end;
+    if (!p->fresh || !part)
+        return 0;
+    if (reserve(p, e))
+        return -1;
+    if (p->guest < guest && fill(m, p, p->guest, guest, e))
+        return -1;
+    return behind < end ? fill(m, p, behind, end, e) : 0;
+}
+
 int mover_write(struct mover *m, const struct edit_place *p, uint64_t guest, const uint8_t *buf,
                 uint64_t len, struct err *e)
 {
-    uint64_t into = guest - p->guest, end = p->guest + p->length;
-    if (p->fresh && into && fill(m, p, p->guest, guest, e))
+    uint64_t into = guest - p->guest;
+    if (mover_fill_around(m, p, guest, len, e))
         return -1;
-    if (buf ? put(m, p, into, buf, len, e) : put_zeros(m, p, into, len, e))
-        return -1;
-    return p->fresh && guest + len < end ? fill(m, p, guest + len, end, e) : 0;
+    return buf ? put(m, p, into, buf, len, e) : put_zeros(m, p, into, len, e);
 }

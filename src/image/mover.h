@@ -23,5 +23,8 @@ void mover_release(struct mover *m);
  * filled with what the guest reads there now; after that it can be linked. */
 int mover_write(struct mover *m, const struct edit_place *p, uint64_t guest, const uint8_t *buf,
                 uint64_t len, struct err *e);
+/* What [guest, guest + len) leaves of the place, if it is fresh. */
+int mover_fill_around(struct mover *m, const struct edit_place *p, uint64_t guest, uint64_t len,
+                      struct err *e);
 
 #endif
