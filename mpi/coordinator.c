@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "mpi/frontier.h"
 #include "mpi/threads.h"
 
@@ -64,6 +65,7 @@ static void coordinator_fail(struct coordinator *c, uint64_t unit)
     c->failed = true;
     c->failed_unit = unit;
     *c->err = c->scratch;
+    TRACE(unit_failed, unit, c->err->text);
 }
 
 static void coordinator_fail_packed(struct coordinator *c, uint64_t unit, const void *bytes,
@@ -193,6 +195,7 @@ static void give_unit(struct coordinator *c, uint64_t unit)
     seat_take(c);
     s->unit = unit;
     s->state = SEAT_WORKING;
+    TRACE(unit_given, unit, s->rank, s->worker, s->slot);
     if (seat_send(c, s, MESSAGE_WORK, &(struct blob){0}) < 0)
         coordinator_fail(c, 0);
 }
@@ -250,6 +253,7 @@ static void place(struct coordinator *c, const struct frontier_unit *u)
         c->closed = c->stopped = true;
         break;
     case PLACE_GO_ON:
+        TRACE(unit_placed, u->unit, u->bytes.len);
         if (c->job->commit)
             grant(c, u->holder, &granted);
         break;
@@ -289,6 +293,8 @@ static void seat_committed(struct coordinator *c, struct seat *s, bool failed, c
     bool counts = !c->failed || s->unit < c->failed_unit;
     c->granted--;
     seat_free(c, s);
+    if (!failed)
+        TRACE(unit_committed, s->unit, len);
     if (failed)
         coordinator_fail_packed(c, s->unit, bytes, len);
     else if (counts && c->job->collect &&

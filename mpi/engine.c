@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "mpi/coordinator.h"
 #include "mpi/cpus.h"
 #include "mpi/module.h"
@@ -295,6 +296,7 @@ unsigned engine_used(const struct engine *g, const struct unit_job *job)
 
 int engine_run(struct engine *g, const struct unit_job *job, struct err *e)
 {
+    TRACE(engine_run, g->post.rank, g->post.size, used_threads(g, g->post.rank, job));
     if (g->kind == ENGINE_SERIAL)
         return serial_run(job, e);
     if (g->post.rank != 0)

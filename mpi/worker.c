@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 
 int worker_init(struct worker *w, const struct unit_job *job, unsigned index, struct mailbox *out,
                 struct err *e)
@@ -83,6 +84,7 @@ static int blob_check(const struct blob *b, struct err *e)
 static void worker_prepare(struct worker *w, const struct message *m)
 {
     struct blob need = {0};
+    TRACE(unit_prepare, m->head.unit, w->index, m->head.slot);
     if (w->job->prepare(w->state, m->head.unit, m->head.slot, &need, &w->err) < 0 ||
         blob_check(&need, &w->err) < 0)
         worker_answer_fail(w, m);
@@ -94,6 +96,7 @@ static void worker_commit(struct worker *w, const struct message *m)
 {
     const struct blob grant = {(void *)m->bytes, m->head.len};
     struct blob done = {0};
+    TRACE(unit_commit, m->head.unit, w->index, m->head.slot);
     if (w->job->commit(w->state, m->head.unit, m->head.slot, &grant, &done, &w->err) < 0 ||
         blob_check(&done, &w->err) < 0)
         worker_answer_fail(w, m);

@@ -18,11 +18,12 @@
 #include "cli/message.h"
 #include "cli/version.h"
 #include "cmd/command.h"
+#include "cmd/trace.h"
 #include "mpi/engine.h"
 
 struct global_args {
     bool version;
-    const char *trace;
+    struct text_list trace;
     const char *generate;
 };
 
@@ -45,7 +46,7 @@ static const struct option_row global_rows[] = {
     {.letter = 'T',
      .name = "trace",
      .metavar = "trace",
-     .take = TAKE_TEXT,
+     .take = TAKE_LIST,
      .offset = offsetof(struct global_args, trace)},
     {.name = "generate",
      .metavar = "what",
@@ -62,6 +63,7 @@ struct plan {
     struct global_args global;
     const struct command *command;
     struct command_run run;
+    int code;       /* of what ends the program before it does what it was asked */
     struct err err; /* PLAN_WRONG */
 };
 
@@ -113,11 +115,12 @@ static enum plan_kind plan_make(struct plan *p, int argc, char **argv)
         return PLAN_GENERATE;
     if (rest.n)
         return plan_command(p, rest.n, rest.text);
-    return p->global.trace ? PLAN_NOTHING : plan_wrong(p, "Not enough arguments", "");
+    return p->global.trace.n ? PLAN_NOTHING : plan_wrong(p, "Not enough arguments", "");
 }
 
 static void plan_release(struct plan *p)
 {
+    option_release(global_rows, &p->global);
     if (p->run.args)
         option_release(p->command->rows, p->run.args);
     free(p->run.args);
@@ -206,6 +209,24 @@ static int plan_do(struct plan *p)
     return command_fail(&p->err);
 }
 
+/* -T is for all that follows, on all ranks. false: the program is to end, with p->code. */
+static bool plan_trace(struct plan *p)
+{
+    const struct text_list *values = &p->global.trace;
+    struct err e = ERR_INIT;
+    unsigned rank = p->run.engine ? engine_rank(p->run.engine) : 0;
+    if (!values->n)
+        return true;
+    enum trace_outcome outcome = trace_options(values, rank, &e);
+    int status = outcome == TRACE_BAD ? -1 : 0;
+    if (p->run.engine)
+        status = engine_agree(p->run.engine, status, &e);
+    if (status && e.set)
+        command_fail(&e);
+    p->code = status ? 1 : 0;
+    return !status && outcome == TRACE_SET;
+}
+
 /* A report that could not be written is no success. */
 static int flush_report(int code)
 {
@@ -238,7 +259,7 @@ int main(int argc, char **argv)
     p.kind = plan_make(&p, argc, argv);
     if (plan_start_engine(&p, &e))
         return command_fail(&e);
-    int code = flush_report(plan_do(&p));
+    int code = flush_report(plan_trace(&p) ? plan_do(&p) : p.code);
     plan_release(&p);
     return p.run.engine ? engine_end(p.run.engine, code) : code;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/trace.h"
 #include "cli/syntax.h"
 #include "cli/words.h"
 #include "formats/format.h"
@@ -135,8 +136,12 @@ static void manual_head(FILE *out, const struct command *const *all)
     fprintf(out, ".SH STANDARD OPTIONS\n");
     roff_item(out, "-h, --help", "Show help and exit; also after a command");
     roff_item(out, "-V, --version", "Show the version, and what the program was built with");
-    roff_item(out, "-T, --trace [[enable=]PATTERN][,events=FILE][,file=FILE]",
-              "Taken for compatibility");
+    roff_item(
+        out, "-T, --trace [[enable=]PATTERN][,events=FILE][,file=FILE]",
+        "Show the trace points that are passed whose names fit the pattern, which may have * and "
+        "? in it; '-PATTERN' turns points off, 'help' lists them. With events=, the patterns "
+        "are the lines of a file. Lines go to standard error or, with file=, to a file, where "
+        "ranks above 0 add their number to its name. May be given several times");
 }
 
 static void manual_syntax(FILE *out, const struct command *c)
@@ -162,6 +167,17 @@ static void manual_command(FILE *out, const struct command *c)
         roff_row_tag(out, row);
         roff_sentence(out, row->help);
     }
+}
+
+/* A line is PID@SECONDS.MICROSECONDS:POINT KEY VALUE ... */
+static void manual_trace(FILE *out)
+{
+    fprintf(out, ".SH TRACE POINTS\n");
+    roff_paragraphs(out, "With -T the program tells what it does, a line each time a point is "
+                         "passed: PID@SECONDS.MICROSECONDS:POINT KEY VALUE ... The points are this "
+                         "program's own, not those of QEMU; scripts should not rely on them.");
+    for (unsigned i = 0; i < TRACE_N; i++)
+        roff_item(out, trace_name(i), trace_help(i));
 }
 
 static void manual_words(FILE *out)
@@ -227,6 +243,7 @@ void manual_print(FILE *out, const struct command *const *all)
     fprintf(out, ".SH FORMATS\nThe options of new images (\\-o), by format:\n");
     for (const struct format *const *f = format_all; *f; f++)
         manual_format(out, *f);
+    manual_trace(out);
     manual_exits(out, all);
     MANUAL_LIST(out, "ENVIRONMENT", environment);
     MANUAL_LIST(out, "FILES", files);

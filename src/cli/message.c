@@ -46,6 +46,18 @@ void message_warning(const char *text)
         fprintf(stderr, "%s: warning: %s\n", program, text);
 }
 
+void message_warning_at(const char *file, unsigned line, const char *text)
+{
+    if (!silent)
+        fprintf(stderr, "%s:%s:%u: warning: %s\n", program, file, line, text);
+}
+
+void message_error_at(const char *file, const char *text)
+{
+    if (!silent)
+        fprintf(stderr, "%s:%s: %s\n", program, file, text);
+}
+
 void message_line(const char *text)
 {
     if (!silent)

@@ -16,6 +16,9 @@ void message_silence(void);
 /* Every line of the text with the program's name before it, then the hint as it is. */
 void message_error(const struct err *e);
 void message_warning(const char *text);
+/* The same about a line of a file, or about a file as a whole. */
+void message_warning_at(const char *file, unsigned line, const char *text);
+void message_error_at(const char *file, const char *text);
 /* A line of a check: no program name. */
 void message_line(const char *text);
 /* The same behind the program's name. */

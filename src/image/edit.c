@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "formats/crypt/crypt.h"
 #include "formats/format.h"
 #include "image/mover.h"
@@ -41,6 +42,7 @@ int edit_begin(struct image *img, struct edit **out, struct err *e)
         return -1;
     }
     d->unit = ops->unit ? ops->unit(img) : 1;
+    TRACE(edit_begin, img->name, d->unit);
     *out = d;
     return 0;
 }
@@ -49,6 +51,7 @@ int edit_end(struct edit *d, struct err *e)
 {
     if (!d)
         return 0;
+    TRACE(edit_end, d->img->name);
     int r = edit_flush(d, e);
     if (!r && d->ops->end)
         r = d->ops->end(d->img, e);
@@ -82,6 +85,7 @@ struct image *edit_image(const struct edit *d)
 
 int edit_flush(struct edit *d, struct err *e)
 {
+    TRACE(edit_flush, d->img->name);
     return d->ops->flush(d->img, e);
 }
 
@@ -113,6 +117,7 @@ int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_plac
     *out = (struct edit_place){.guest = guest};
     if (d->ops->place(d->img, guest, length, out, e))
         return -1;
+    TRACE(edit_place, d->img->name, out->guest, out->length, out->host, out->fresh);
     if (out->guest <= guest && num_add(out->guest, out->length, &end) && end > guest)
         return 0;
     return err_set(e, EIO, "Format '%s' has no place for offset %" PRIu64, d->img->format->name,
@@ -135,6 +140,7 @@ const struct edit_packing *edit_packing(const struct edit *d)
 
 int edit_link(struct edit *d, const struct edit_place *p, struct err *e)
 {
+    TRACE(edit_link, d->img->name, p->guest, p->length, p->host);
     image_reader_forget(d->mover.reader);
     return d->ops->link(d->img, p, e);
 }
@@ -216,6 +222,7 @@ static void whole_units(const struct edit *d, uint64_t guest, uint64_t len, uint
 int edit_zero(struct edit *d, uint64_t guest, uint64_t len, enum edit_zero how, struct err *e)
 {
     uint64_t from, to, end = guest + len;
+    TRACE(edit_zero, d->img->name, guest, len);
     if (check_range(d, guest, len, e))
         return -1;
     whole_units(d, guest, len, &from, &to);
@@ -248,6 +255,7 @@ int edit_zero(struct edit *d, uint64_t guest, uint64_t len, enum edit_zero how, 
 int edit_discard(struct edit *d, uint64_t guest, uint64_t len, struct err *e)
 {
     uint64_t from, to;
+    TRACE(edit_discard, d->img->name, guest, len);
     if (check_range(d, guest, len, e))
         return -1;
     whole_units(d, guest, len, &from, &to);

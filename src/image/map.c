@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "base/trace.h"
 #include "formats/format.h"
 #include "image/image.h"
 
@@ -19,6 +20,7 @@ int image_map(struct image *img, uint64_t guest, uint64_t length, struct extent 
                        guest);
     out->length = num_min(out->length, length);
     out->has_host |= out->kind == EXTENT_DATA;
+    TRACE(image_map, img->name, guest, out->length, (int)out->kind, out->host);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "base/tree.h"
 #include "formats/format.h"
 #include "image/node.h"
@@ -138,6 +139,7 @@ int image_open_layer(const json_t *spec, const char *name, const struct image_fl
     if (check_driver(img, e) || node_common(img->spec, &img->flags, e) || open_file(img, e) ||
         choose_format(img, e) || check_options(img, e) || open_format(img, e))
         return -1;
+    TRACE(image_open, img->name, img->format->name, img->size, flags->write);
     *out = MEM_TAKE(img);
     return 0;
 }
@@ -216,6 +218,7 @@ int image_close(struct image *img, struct err *e)
     int rc = 0;
     while (img) {
         struct image *backing = img->backing;
+        TRACE(image_close, img->name);
         if (img->format && img->format->close && img->state) /* opened */
             img->format->close(img);
         rc = close_file(img->file, rc != 0, e);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "io/file_ops.h"
 
 /* Zeros for files that cannot make holes. Static memory costs nothing until it is read. */
@@ -41,6 +42,7 @@ int file_close(struct file *f, struct err *e)
 {
     if (!f)
         return 0;
+    TRACE(file_close, f->name);
     AUTO_FREE char *name = f->name;
     return f->ops->close(f, e);
 }
@@ -117,6 +119,7 @@ static int check_write(const struct file *f, uint64_t off, uint64_t len, struct 
 int file_read(struct file *f, void *buf, size_t len, uint64_t off, struct err *e)
 {
     size_t got = 0;
+    TRACE(file_read, f->name, off, (uint64_t)len);
     if (check_range(off, len, e))
         return -1;
     if (len && f->ops->read(f, buf, len, off, &got, e))
@@ -128,6 +131,7 @@ int file_read_padded(struct file *f, void *buf, size_t len, uint64_t off, size_t
                      struct err *e)
 {
     size_t n = 0;
+    TRACE(file_read, f->name, off, (uint64_t)len);
     if (check_range(off, len, e))
         return -1;
     if (len && f->ops->read(f, buf, len, off, &n, e))
@@ -141,6 +145,7 @@ int file_read_padded(struct file *f, void *buf, size_t len, uint64_t off, size_t
 
 int file_write(struct file *f, const void *buf, size_t len, uint64_t off, struct err *e)
 {
+    TRACE(file_write, f->name, off, (uint64_t)len);
     if (check_write(f, off, len, e))
         return -1;
     return len ? f->ops->write(f, buf, len, off, e) : 0;
@@ -161,6 +166,8 @@ int file_read_batch(struct file *f, const struct file_io *io, size_t n, size_t *
                                : file_read(f, io[i].buf, io[i].len, io[i].off, e))
             return batch_failed(i, failed);
     }
+    for (size_t i = 0; f->ops->read_batch && i < n; i++)
+        TRACE(file_read, f->name, io[i].off, (uint64_t)io[i].len);
     return f->ops->read_batch && n ? f->ops->read_batch(f, io, n, failed, e) : 0;
 }
 
@@ -172,6 +179,8 @@ int file_write_batch(struct file *f, const struct file_io *io, size_t n, size_t 
                                 : file_write(f, io[i].buf, io[i].len, io[i].off, e))
             return batch_failed(i, failed);
     }
+    for (size_t i = 0; f->ops->write_batch && i < n; i++)
+        TRACE(file_write, f->name, io[i].off, (uint64_t)io[i].len);
     return f->ops->write_batch && n ? f->ops->write_batch(f, io, n, failed, e) : 0;
 }
 
@@ -194,7 +203,10 @@ int file_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64_
     len = num_min(len, INT64_MAX - off + 1);
     if (!f->ops->span)
         return span_all_data(f, off, len, is_hole, length);
-    return f->ops->span(f, off, len, is_hole, length, e);
+    if (f->ops->span(f, off, len, is_hole, length, e))
+        return -1;
+    TRACE(file_span, f->name, off, *length, *is_hole);
+    return 0;
 }
 
 static int write_zeros(struct file *f, uint64_t off, uint64_t len, struct err *e)
@@ -213,6 +225,7 @@ static int write_zeros(struct file *f, uint64_t off, uint64_t len, struct err *e
 int file_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, struct err *e)
 {
     bool done = false;
+    TRACE(file_zero, f->name, off, len, how == FILE_ZERO_KEEP);
     if (check_write(f, off, len, e))
         return -1;
     if (len == 0)
@@ -238,6 +251,7 @@ void file_discard(struct file *f, uint64_t off, uint64_t len)
 
 int file_truncate(struct file *f, uint64_t size, struct err *e)
 {
+    TRACE(file_truncate, f->name, size);
     if (check_write(f, size, 0, e))
         return -1;
     return f->ops->truncate ? f->ops->truncate(f, size, e) : file_fail(e, ENOTSUP);
@@ -246,6 +260,7 @@ int file_truncate(struct file *f, uint64_t size, struct err *e)
 int file_preallocate(struct file *f, uint64_t off, uint64_t len, enum file_prealloc how,
                      struct err *e)
 {
+    TRACE(file_preallocate, f->name, off, len, how == FILE_PREALLOC_FULL);
     if (check_write(f, off, len, e))
         return -1;
     if (how == FILE_PREALLOC_OFF)
@@ -265,13 +280,17 @@ int file_copy(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst
         return -1;
     if (len == 0 || !dst->ops->copy || dst->ops->copy != src->ops->copy)
         return 0;
-    return dst->ops->copy(src, src_off, dst, dst_off, len, copied, e);
+    if (dst->ops->copy(src, src_off, dst, dst_off, len, copied, e))
+        return -1;
+    TRACE(file_copy, src->name, src_off, dst->name, dst_off, len, *copied);
+    return 0;
 }
 
 int file_sync(struct file *f, struct err *e)
 {
     if (f->opt.cache.no_flush || !f->opt.write || !f->ops->sync)
         return 0;
+    TRACE(file_sync, f->name);
     return f->ops->sync(f, e);
 }
 

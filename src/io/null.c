@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "io/keys.h"
 
 struct null {
@@ -120,5 +121,6 @@ int null_open(const json_t *spec, const struct file_options *o, struct file **ou
     if (!n->file.name)
         return -1;
     *out = &MEM_TAKE(n)->file;
+    TRACE(file_open, (*out)->name, (*out)->ops->protocol, o->write, file_size(*out));
     return 0;
 }

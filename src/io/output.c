@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "io/posix.h"
 
 #define SUFFIX    ".mpi-img-part"
@@ -223,6 +224,7 @@ int output_begin(const char *path, const struct file_options *opt, struct output
                     (exists && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || is_mounted(path)));
     if (in_place ? begin_in_place(o, path, e) : begin_temp(o, path, exists, e))
         return -1;
+    TRACE(output_begin, path, o->temp);
     *out = MEM_TAKE(o);
     return 0;
 }
@@ -249,6 +251,7 @@ int output_begin_node(const json_t *node, const struct file_options *opt, struct
     AUTO(output_cleanup) struct output *o = output_new(opt, e);
     if (!o || begin_node(o, node, e))
         return -1;
+    TRACE(output_begin, o->temp, o->temp);
     *out = MEM_TAKE(o);
     return 0;
 }
@@ -404,18 +407,20 @@ int output_commit(struct output *o, struct err *e)
             return -1;
         }
     }
-    int r = commit_all(o, e);
-    if (r)
+    if (commit_all(o, e)) {
         output_abandon(o, NULL);
-    else
-        output_free(o);
-    return r;
+        return -1;
+    }
+    TRACE(output_commit, o->final ? o->final : o->temp);
+    output_free(o);
+    return 0;
 }
 
 bool output_abandon(struct output *o, char *name)
 {
     if (!o)
         return false;
+    TRACE(output_abandon, o->temp ? o->temp : "");
     if (o->next)
         output_abandon(MEM_TAKE(o->next), NULL);
     bool removed = !output_in_place(o) && o->file && !unlink(o->temp);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "io/keys.h"
 
 /* ---- operations ------------------------------------------------------------------------------ */
@@ -85,6 +86,7 @@ static int posix_relock(struct file *f, enum file_lock lock, struct err *e)
 {
     struct posix *p = posix_of(f);
     pthread_mutex_lock(&p->relock);
+    TRACE(file_lock, f->name, (int)p->lock, (int)lock);
     int r = lock_change(p->fd, f->name, p->strict, p->lock, lock, e);
     if (!r)
         p->lock = lock;
@@ -228,6 +230,7 @@ int posix_open(const struct posix_request *r, struct file **out, struct err *e)
     }
     name = NULL; /* the file's now */
     *out = &p->file;
+    TRACE(file_open, p->file.name, p->file.ops->protocol, r->o->write, posix_size(&p->file));
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/module.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "io/file_ops.h"
 #include "io/null.h"
 #include "io/posix.h"
@@ -33,7 +34,10 @@ static int open_by_module(const char *file, const char *library, const char *sym
         return err_set(e, ENOTSUP, "Driver '%s' is not available: this build has no %s",
                        json_string_value(json_object_get(spec, "driver")), library);
     open_function *open = (open_function *)module_symbol(file, library, symbol, 0, e);
-    return open ? open(spec, o, out, e) : -1;
+    if (!open || open(spec, o, out, e))
+        return -1;
+    TRACE(file_open, (*out)->name, (*out)->ops->protocol, o->write, file_size(*out));
+    return 0;
 }
 
 static int nbd_by_module(const json_t *spec, const struct file_options *o, struct file **out,

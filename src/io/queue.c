@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "io/posix.h"
 
 struct request {
@@ -86,6 +87,10 @@ void file_queue_add(struct file_queue *q, struct file *f, bool write, const stru
     struct request *r = q->free;
     int fd = posix_of(f)->direct_fd;
     q->free = r->next_free;
+    if (write)
+        TRACE(file_write, f->name, io->off, (uint64_t)io->len);
+    else
+        TRACE(file_read, f->name, io->off, (uint64_t)io->len);
     if (write)
         io_prep_pwrite(&r->cb, fd, io->buf, io->len, (long long)io->off);
     else
