@@ -73,6 +73,11 @@ struct edit_ops {
     /* Everything is linked and on storage, the marks are taken back. After a failure too. */
     int (*end)(struct image *img, struct err *e);
 
+    /* These guest bytes, exactly, are about to change: whoever keeps account of changes (persistent
+     * bitmaps) hears of it before the data of a place is written, before zero and discard. NULL:
+     * nobody does. */
+    int (*touch)(struct image *img, uint64_t guest, uint64_t length, struct err *e);
+
     /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image, and asked before
      * begin; any number of sectors. */
     uint64_t (*unit)(struct image *img);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/num.h"
+#include "formats/qcow2/bitmap_track.h"
 #include "formats/qcow2/change.h"
 #include "formats/qcow2/whole.h"
 
@@ -304,8 +305,9 @@ static int qcow2_edit_end(struct image *img, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
     struct qcow2_header *h = &q->head.header;
-    int r = qcow2_change_flush(q->change, q->data_file, e) ||
+    int r = qcow2_change_flush(q->change, q->data_file, e) || qcow2_track_end(q, e) ||
             qcow2_counts_flush(qcow2_change_counts(q->change), e) || file_sync(q->file, e);
+    qcow2_track_free(q);
     qcow2_change_free(q->change);
     q->change = NULL;
     return r ? -1 : qcow2_map_open(q, h->l1_offset, h->l1_entries, h->size, e);
@@ -319,6 +321,7 @@ static uint64_t qcow2_unit(struct image *img)
 const struct edit_ops qcow2_edit = {
     .begin = qcow2_edit_begin,
     .end = qcow2_edit_end,
+    .touch = qcow2_track_touch,
     .unit = qcow2_unit,
     .place = qcow2_place,
     .link = qcow2_link,

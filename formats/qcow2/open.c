@@ -7,6 +7,7 @@
 #include "formats/codec/codec.h"
 #include "formats/qcow2/amend.h"
 #include "formats/qcow2/bitmap_change.h"
+#include "formats/qcow2/bitmap_track.h"
 #include "formats/qcow2/change.h"
 #include "formats/qcow2/state.h"
 
@@ -127,6 +128,7 @@ static void qcow2_close(struct image *img)
     if (!q)
         return;
     qcow2_bitmap_change_free(q->bitmap_change);
+    qcow2_track_free(q);
     qcow2_change_free(q->change);
     qcow2_map_close(q);
     qcow2_snapshots_free(q);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/qcow2/bitmap_track.h"
 #include "formats/qcow2/whole.h"
 #include "formats/qcow2/switch.h"
 
@@ -80,20 +81,30 @@ int qcow2_file_cut(struct qcow2_switch *s, struct err *e)
     return end < file_size(s->q->file) ? file_truncate(s->q->file, end, e) : 0;
 }
 
-int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
+static int resize_switch(struct qcow2 *q, uint64_t size, struct err *e)
 {
-    struct qcow2 *q = qcow2_of(img);
     struct qcow2_switch s;
-    if (prealloc != EDIT_PREALLOC_OFF)
-        return err_set(e, ENOTSUP, "Preallocation of what is added is not supported yet");
-    if (qcow2_resize_check(q, q->head.header.version, size, e))
-        return -1;
     if (q->data_file_raw && file_truncate(q->data_file, size, e))
         return -1;
     if (qcow2_switch_begin(q, &s, e))
         return -1;
     int r = resize_steps(&s, size, e) || qcow2_file_cut(&s, e) ? -1 : 0;
     qcow2_switch_end(&s);
+    return r;
+}
+
+int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
+{
+    struct qcow2 *q = qcow2_of(img);
+    struct err second = ERR_INIT;
+    uint64_t was = q->head.header.size;
+    if (prealloc != EDIT_PREALLOC_OFF)
+        return err_set(e, ENOTSUP, "Preallocation of what is added is not supported yet");
+    if (qcow2_resize_check(q, q->head.header.version, size, e) || qcow2_bitmaps_hold(q, e))
+        return -1;
+    int r = resize_switch(q, size, e);
+    if (qcow2_bitmaps_fit(img, was, r ? &second : e))
+        r = -1;
     return r ? -1 : qcow2_reload(img, e);
 }
 

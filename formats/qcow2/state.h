@@ -43,6 +43,7 @@ struct qcow2_bitmap {
 struct qcow2_extended;      /* extended.c */
 struct qcow2_change;        /* change.h */
 struct qcow2_bitmap_change; /* bitmap_change.h */
+struct qcow2_track;         /* bitmap_track.h */
 struct edit_packing;
 
 struct qcow2 {
@@ -72,6 +73,7 @@ struct qcow2 {
     struct qcow2_extended *extended_map; /* or this */
     struct qcow2_change *change;         /* while the image is being changed: what maps then */
     struct qcow2_bitmap_change *bitmap_change; /* while its bitmaps are (bitmap_ops) */
+    struct qcow2_track *track; /* bitmaps, from the first change of the guest's data on */
 };
 
 static inline struct qcow2 *qcow2_of(struct image *img)

@@ -110,8 +110,14 @@ static int check_range(const struct edit *d, uint64_t guest, uint64_t len, struc
                    guest);
 }
 
-int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
-               struct err *e)
+/* Somebody may keep account of what changes. */
+static int touch(struct edit *d, uint64_t guest, uint64_t len, struct err *e)
+{
+    return d->ops->touch && len ? d->ops->touch(d->img, guest, len, e) : 0;
+}
+
+static int place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
+                 struct err *e)
 {
     uint64_t end;
     *out = (struct edit_place){.guest = guest};
@@ -124,13 +130,28 @@ int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_plac
                    guest);
 }
 
+/* What is asked for of a place is going to be written, up to the image's end. */
+static int touch_place(struct edit *d, uint64_t guest, uint64_t length, const struct edit_place *p,
+                       struct err *e)
+{
+    uint64_t end = num_min(num_min(guest + length, p->guest + p->length), d->img->size);
+    return touch(d, guest, end - guest, e);
+}
+
+int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
+               struct err *e)
+{
+    return place(d, guest, length, out, e) || touch_place(d, guest, length, out, e) ? -1 : 0;
+}
+
 int edit_place_packed(struct edit *d, uint64_t guest, uint32_t len, struct edit_place *out,
                       struct err *e)
 {
     const struct edit_packing *p = d->ops->packing;
     *out = (struct edit_place){
         .guest = guest, .length = p->block(d->img), .fresh = true, .packed_len = len};
-    return p->place(d->img, guest, len, out, e);
+    return p->place(d->img, guest, len, out, e) || touch_place(d, guest, out->length, out, e) ? -1
+                                                                                              : 0;
 }
 
 const struct edit_packing *edit_packing(const struct edit *d)
@@ -151,7 +172,7 @@ static int write_once(struct edit *d, uint64_t guest, const uint8_t *buf, uint64
 {
     struct edit_place p;
     uint64_t start = unit_down(d, guest);
-    if (edit_place(d, start, unit_up(d, guest + len) - start, &p, e))
+    if (place(d, start, unit_up(d, guest + len) - start, &p, e))
         return -1;
     *done = num_min(p.guest + p.length - guest, len);
     if (mover_write(&d->mover, &p, guest, buf, *done, e))
@@ -200,7 +221,7 @@ static int write_sectors(struct edit *d, uint64_t guest, const uint8_t *buf, siz
 
 int edit_write(struct edit *d, uint64_t guest, const void *buf, size_t len, struct err *e)
 {
-    if (check_range(d, guest, len, e))
+    if (check_range(d, guest, len, e) || touch(d, guest, len, e))
         return -1;
     return d->img->encrypted ? write_sectors(d, guest, buf, len, e)
                              : write_all(d, guest, buf, len, e);
@@ -223,7 +244,7 @@ int edit_zero(struct edit *d, uint64_t guest, uint64_t len, enum edit_zero how, 
 {
     uint64_t from, to, end = guest + len;
     TRACE(edit_zero, d->img->name, guest, len);
-    if (check_range(d, guest, len, e))
+    if (check_range(d, guest, len, e) || touch(d, guest, len, e))
         return -1;
     whole_units(d, guest, len, &from, &to);
     if (d->img->encrypted && (guest % CRYPT_SECTOR || len % CRYPT_SECTOR)) {
@@ -256,7 +277,7 @@ int edit_discard(struct edit *d, uint64_t guest, uint64_t len, struct err *e)
 {
     uint64_t from, to;
     TRACE(edit_discard, d->img->name, guest, len);
-    if (check_range(d, guest, len, e))
+    if (check_range(d, guest, len, e) || touch(d, guest, len, e))
         return -1;
     whole_units(d, guest, len, &from, &to);
     if (!d->ops->discard || from == to)
