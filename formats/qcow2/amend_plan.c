@@ -72,9 +72,10 @@ static int parse(const struct qcow2 *q, const struct options *o, struct qcow2_pl
                  struct err *e)
 {
     const struct qcow2_header *h = &q->head.header;
+    uint64_t size = options_size(o, "size", 0);
     p->version = h->version;
     p->refcount_order = h->refcount_order;
-    p->size = options_size(o, "size", h->size);
+    p->size = size ? size : h->size; /* 0 is as good as none */
     p->lazy = options_bool(o, "lazy_refcounts", h->compatible & QCOW2_COMPAT_LAZY);
     return parse_keys(q, o, e) || parse_version(o, &p->version, e) || parse_data_file(q, o, p, e) ||
                    parse_refcounts(o, p, e)
@@ -100,7 +101,7 @@ static int check_features(const struct qcow2 *q, const struct options *o,
                           const struct qcow2_plan *p, struct err *e)
 {
     const struct qcow2_header *h = &q->head.header;
-    if (options_given(o, "refcount_bits") && p->refcount_order != 4 && p->version < 3)
+    if (p->refcount_order != h->refcount_order && p->refcount_order != 4 && p->version < 3)
         return err_set(e, EINVAL,
                        "Refcount widths other than 16 bits require compatibility level 1.1 or "
                        "above (use compat=1.1 or greater)");
@@ -120,7 +121,7 @@ static int check_size(const struct qcow2 *q, const struct options *o, const stru
                       struct err *e)
 {
     uint32_t version = num_max(p->version, q->head.header.version);
-    if (!options_given(o, "size"))
+    if (!options_size(o, "size", 0))
         return 0;
     if (p->size > INT64_MAX)
         return err_set(e, EINVAL, "Image size cannot be negative");

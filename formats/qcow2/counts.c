@@ -473,6 +473,16 @@ static int find_run(struct qcow2_counts *c, uint64_t n, uint64_t *first, struct 
     return 0;
 }
 
+int qcow2_counts_find(struct qcow2_counts *c, uint64_t from, uint64_t n, uint64_t *cluster,
+                      struct err *e)
+{
+    uint64_t next = c->next;
+    c->next = num_max(next, from);
+    int r = find_run(c, n, cluster, e);
+    c->next = next;
+    return r;
+}
+
 /* Counting the run may make a block, whose place may be a part of the run: then another is looked
  * for. */
 int qcow2_counts_take(struct qcow2_counts *c, uint64_t n, uint64_t *host, struct err *e)

@@ -38,6 +38,10 @@ int qcow2_counts_get(struct qcow2_counts *c, uint64_t cluster, uint64_t *count, 
  * counts are so wrong that it would be the header, a table or the like: an error. */
 int qcow2_counts_take(struct qcow2_counts *c, uint64_t n, uint64_t *host, struct err *e);
 
+/* The first of n free clusters in a row at or behind `from`: they are not counted by that. */
+int qcow2_counts_find(struct qcow2_counts *c, uint64_t from, uint64_t n, uint64_t *cluster,
+                      struct err *e);
+
 /* One more reference to each cluster that [host, host + bytes) touches. They are in use: a count of
  * 0 is an error. "Cannot increase" where the width of a count ends: nothing is changed then. */
 int qcow2_counts_raise(struct qcow2_counts *c, uint64_t host, uint64_t bytes, struct err *e);
@@ -60,7 +64,7 @@ int qcow2_counts_shadow_write(struct qcow2_counts *c, uint64_t *reftable_offset,
 int qcow2_counts_switched(struct qcow2_counts *c, struct err *e);
 
 /* recount.c: in place of shadow_write, with counts of 2^order bits. "Cannot decrease refcount entry
- * width" if one is too large for that. What is in shadow can only be freed then. */
+ * width" if one is too large for that. It changes nothing of what is in shadow. */
 int qcow2_counts_recode(struct qcow2_counts *c, unsigned order, uint64_t *reftable_offset,
                         uint32_t *reftable_clusters, struct err *e);
 

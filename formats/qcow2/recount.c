@@ -4,7 +4,7 @@
  * took, on storage and in shadow, is free by the new ones.
  *
  *     survey   which blocks are needed, does every count fit
- *     assign   a place for each block and for the table; these are counted too
+ *     place    free clusters for each block and for the table; these are counted too
  *     build    the blocks, then the table
  */
 #include <errno.h>
@@ -24,22 +24,24 @@ struct recount {
     unsigned order;
     uint64_t per_block;        /* clusters that a block of the new width counts */
     uint8_t *need;             /* of each block: is there one? */
-    uint64_t *place;           /* ... its host offset; 0 = none yet */
+    uint64_t *place;           /* ... its cluster; 0 = none yet */
     uint64_t n;                /* blocks behind which none is needed */
-    uint64_t table, table_len; /* host offset, clusters */
-    uint64_t *held;            /* clusters that are free when the header has switched */
-    size_t n_held;
+    uint64_t table, table_len; /* clusters */
+    uint64_t next;             /* clusters before are taken */
+    uint64_t *held, *fresh;    /* clusters of the old counts and of the new ones, ascending */
+    size_t n_held, n_fresh;
     uint8_t *block;
 };
 
-/* ---- survey ---------------------------------------------------------------------------------- */
+/* Over all clusters that the new counts count. */
+struct walk {
+    uint64_t cluster, count;     /* this one; count 0: that was all */
+    uint64_t ahead, ahead_count; /* the next one that the old counts count, once it is known */
+    bool knows;
+    size_t held, fresh; /* how far the lists are through */
+};
 
-static int held_load(struct recount *r, struct err *e)
-{
-    free(r->held);
-    r->held = NULL;
-    return qcow2_counts_held(r->c, &r->held, &r->n_held, e);
-}
+/* ---- survey ---------------------------------------------------------------------------------- */
 
 /* How often a cluster is held. *at is where the last one was found: they come ascending. */
 static uint64_t held_times(const struct recount *r, uint64_t cluster, size_t *at)
@@ -52,22 +54,39 @@ static uint64_t held_times(const struct recount *r, uint64_t cluster, size_t *at
     return times;
 }
 
-/* The next cluster from *cluster on that the new counts count; *count 0: there is none. */
-static int next_count(struct recount *r, uint64_t *cluster, uint64_t *count, size_t *held,
-                      struct err *e)
+/* The next cluster from w->ahead on that something but the old counts refers to. */
+static int look_ahead(struct recount *r, struct walk *w, struct err *e)
 {
-    for (;; ++*cluster) {
-        if (qcow2_counts_next(r->c, *cluster, cluster, count, e))
+    for (;; w->ahead++) {
+        if (qcow2_counts_next(r->c, w->ahead, &w->ahead, &w->ahead_count, e))
             return -1;
-        uint64_t times = *count ? held_times(r, *cluster, held) : 0;
-        if (times > *count)
+        if (!w->ahead_count)
+            return 0;
+        uint64_t times = held_times(r, w->ahead, &w->held);
+        if (times > w->ahead_count)
             return err_set(e, EIO,
                            "qcow2: Image is corrupt: refcount of the cluster at offset 0x%" PRIx64
                            " is too low; run check -r",
-                           *cluster * r->cluster);
-        if (!*count || (*count -= times))
+                           w->ahead * r->cluster);
+        if ((w->ahead_count -= times))
             return 0;
     }
+}
+
+/* What the new counts take themselves is free by the old ones. */
+static int walk_next(struct recount *r, struct walk *w, struct err *e)
+{
+    if (!w->knows && look_ahead(r, w, e))
+        return -1;
+    w->knows = true;
+    bool fresh = w->fresh < r->n_fresh && (!w->ahead_count || r->fresh[w->fresh] < w->ahead);
+    w->cluster = fresh ? r->fresh[w->fresh++] : w->ahead;
+    w->count = fresh ? 1 : w->ahead_count;
+    if (fresh || !w->count)
+        return 0;
+    w->knows = false;
+    w->ahead++;
+    return 0;
 }
 
 static int need_block(struct recount *r, uint64_t cluster, struct err *e)
@@ -82,26 +101,34 @@ static int need_block(struct recount *r, uint64_t cluster, struct err *e)
 
 static int survey(struct recount *r, struct err *e)
 {
-    uint64_t count = 0;
-    size_t held = 0;
-    if (held_load(r, e))
-        return -1;
-    for (uint64_t cluster = 0;; cluster++) {
-        if (next_count(r, &cluster, &count, &held, e))
+    struct walk w = {0};
+    for (;;) {
+        if (walk_next(r, &w, e))
             return -1;
-        if (!count)
+        if (!w.count)
             return 0;
-        if (count > qcow2_count_max(r->order))
+        if (w.count > qcow2_count_max(r->order))
             return err_set(e, EINVAL,
                            "Cannot decrease refcount entry width to %u bits: Cluster at offset "
                            "0x%" PRIx64 " has a refcount of %" PRIu64,
-                           1u << r->order, cluster * r->cluster, count);
-        if (need_block(r, cluster, e))
+                           1u << r->order, w.cluster * r->cluster, w.count);
+        if (need_block(r, w.cluster, e))
             return -1;
     }
 }
 
 /* ---- places ---------------------------------------------------------------------------------- */
+
+static int take(struct recount *r, uint64_t n, uint64_t *first, struct err *e)
+{
+    if (qcow2_counts_find(r->c, r->next, n, first, e))
+        return -1;
+    r->next = *first + n;
+    for (uint64_t i = 0; i < n; i++)
+        if (need_block(r, *first + i, e))
+            return -1;
+    return 0;
+}
 
 /* A block's place may itself need a block before or behind it. */
 static int place_blocks(struct recount *r, struct err *e)
@@ -112,62 +139,66 @@ static int place_blocks(struct recount *r, struct err *e)
             if (!r->need[i] || r->place[i])
                 continue;
             again = true;
-            if (qcow2_counts_take(r->c, 1, &r->place[i], e) ||
-                need_block(r, r->place[i] / r->cluster, e))
+            if (take(r, 1, &r->place[i], e))
                 return -1;
         }
     }
     return 0;
 }
 
+/* A table that turns out too short is left out: its clusters stay free. */
 static int place_table(struct recount *r, struct err *e)
 {
     uint64_t per_cluster = r->cluster / 8, most = TABLE_MAX / per_cluster;
-    for (;;) {
+    do {
         r->table_len = num_min(num_div_up(r->n + r->n / 8 + 1, per_cluster), most);
-        if (qcow2_counts_take(r->c, r->table_len, &r->table, e))
+        if (take(r, r->table_len, &r->table, e) || place_blocks(r, e))
             return -1;
-        for (uint64_t i = 0; i < r->table_len; i++)
-            if (need_block(r, r->table / r->cluster + i, e))
-                return -1;
-        if (place_blocks(r, e))
-            return -1;
-        if (r->n <= r->table_len * per_cluster)
-            return 0;
-        if (qcow2_counts_lower(r->c, r->table, r->table_len * r->cluster, e))
-            return -1;
-    }
+    } while (r->n > r->table_len * per_cluster);
+    return 0;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static int fresh_list(struct recount *r, struct err *e)
+{
+    if (!(r->fresh = mem_new(r->n + r->table_len, sizeof *r->fresh, e)))
+        return -1;
+    for (uint64_t i = 0; i < r->n; i++)
+        if (r->need[i])
+            r->fresh[r->n_fresh++] = r->place[i];
+    for (uint64_t i = 0; i < r->table_len; i++)
+        r->fresh[r->n_fresh++] = r->table + i;
+    qsort(r->fresh, r->n_fresh, sizeof *r->fresh, compare_u64);
+    return 0;
 }
 
 /* ---- build ----------------------------------------------------------------------------------- */
 
-static int block_write(const struct recount *r, uint64_t index, struct err *e)
-{
-    if (file_write(r->c->q->file, r->block, r->cluster, r->place[index], e))
-        return err_prefix(e, "Could not write refcount block: ");
-    return 0;
-}
-
 static int build_blocks(struct recount *r, struct err *e)
 {
-    uint64_t cluster = 0, count;
-    size_t held = 0;
-    if (held_load(r, e) || next_count(r, &cluster, &count, &held, e))
+    struct walk w = {0};
+    if (walk_next(r, &w, e))
         return -1;
     for (uint64_t i = 0; i < r->n; i++) {
         if (!r->need[i])
             continue;
         memset(r->block, 0, r->cluster);
-        while (count && cluster / r->per_block == i) {
-            qcow2_count_store(r->order, r->block, cluster % r->per_block, count);
-            cluster++;
-            if (next_count(r, &cluster, &count, &held, e))
+        while (w.count && w.cluster / r->per_block == i) {
+            qcow2_count_store(r->order, r->block, w.cluster % r->per_block, w.count);
+            if (walk_next(r, &w, e))
                 return -1;
         }
-        if (block_write(r, i, e))
-            return -1;
+        if (file_write(r->c->q->file, r->block, r->cluster, r->place[i] * r->cluster, e))
+            return err_prefix(e, "Could not write refcount block: ");
     }
-    return count ? err_set(e, EIO, "Cluster %" PRIu64 " came to be used meanwhile", cluster) : 0;
+    return 0;
 }
 
 static int build_table(struct recount *r, struct err *e)
@@ -177,8 +208,8 @@ static int build_table(struct recount *r, struct err *e)
     if (!buf)
         return -1;
     for (uint64_t i = 0; i < n; i++)
-        be64_store(buf + 8 * i, i < r->n ? r->place[i] : 0);
-    if (file_write(r->c->q->file, buf, n * 8, r->table, e))
+        be64_store(buf + 8 * i, i < r->n ? r->place[i] * r->cluster : 0);
+    if (file_write(r->c->q->file, buf, n * 8, r->table * r->cluster, e))
         return err_prefix(e, "Could not write refcount table: ");
     return 0;
 }
@@ -192,8 +223,8 @@ static int recount_steps(struct recount *r, struct err *e)
     r->block = mem_io(r->cluster, e);
     if (!r->need || !r->place || !r->block)
         return -1;
-    return survey(r, e) || place_blocks(r, e) || place_table(r, e) || build_blocks(r, e) ||
-                   build_table(r, e)
+    return qcow2_counts_held(r->c, &r->held, &r->n_held, e) || survey(r, e) || place_blocks(r, e) ||
+                   place_table(r, e) || fresh_list(r, e) || build_blocks(r, e) || build_table(r, e)
                ? -1
                : 0;
 }
@@ -207,8 +238,9 @@ int qcow2_counts_recode(struct qcow2_counts *c, unsigned order, uint64_t *reftab
     free(r.need);
     free(r.place);
     free(r.held);
+    free(r.fresh);
     free(r.block);
-    *reftable_offset = r.table;
+    *reftable_offset = r.table * r.cluster;
     *reftable_clusters = (uint32_t)r.table_len;
     return rc;
 }

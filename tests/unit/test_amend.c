@@ -141,7 +141,7 @@ static uint8_t *build(const char *format, const char *options, const char *key, 
     struct image *img = image_must(f, format, key, true);
     write_some(img, 6);
     for (unsigned i = 0; i < snapshots; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "s%u", i);
         must(img->format->edit->snapshot_create(img, name, 1700000000, 5, &e), &e);
         write_some(img, 4);
@@ -190,7 +190,7 @@ static void look_at_all(struct file *f, const char *key, unsigned snapshots, str
     look(img, &all->state[0]);
     all->n = 1;
     for (unsigned i = 0; i < snapshots; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "s%u", i);
         must(img->format->load_snapshot(img, NULL, name, &e), &e);
         look(img, &all->state[all->n++]);
