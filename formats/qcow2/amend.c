@@ -181,7 +181,7 @@ static int put_snapshots(struct amend *a, struct err *e)
         uint8_t *entry = buf + bytes;
         bytes += qcow2_snapshot_upgrade(h->version, &q->snapshots[i], entry);
         be64_store(entry, a->snapshot_l1[i]);
-        a->snapshots_changed |= bytes != (size_t)(entry - buf) + q->snapshots[i].raw_size;
+        a->snapshots_changed |= qcow2_snapshot_grows(h->version, &q->snapshots[i]);
     }
     if (!a->snapshots_changed)
         return 0;
@@ -258,6 +258,17 @@ static int switch_steps(struct amend *a, struct err *e)
     return qcow2_file_cut(&a->s, e);
 }
 
+/* Is there more to write than the first cluster? */
+static bool needs_switch(const struct amend *a)
+{
+    const struct qcow2_header *h = &a->q->head.header;
+    bool grows = false;
+    for (uint32_t i = 0; i < a->q->n_snapshots; i++)
+        grows |= qcow2_snapshot_grows(a->plan->version, &a->q->snapshots[i]);
+    return is_downgrade(a) || a->plan->refcount_order != h->refcount_order ||
+           a->plan->size != h->size || grows;
+}
+
 static int switch_run(struct amend *a, struct err *e)
 {
     if (a->q->data_file_raw && a->plan->size != a->q->head.header.size &&
@@ -277,6 +288,18 @@ static int switch_run(struct amend *a, struct err *e)
     return qcow2_reload(a->img, e);
 }
 
+static int head_run(struct amend *a, struct err *e)
+{
+    struct qcow2 *q = a->q;
+    a->s.header = q->head.header;
+    a->s.header.version = a->plan->version;
+    a->s.header.autoclear &= QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_RAW;
+    if (set_head(a, e))
+        return -1;
+    q->head.header = a->s.header;
+    return qcow2_head_write(q, e) || file_sync(q->file, e) ? -1 : 0;
+}
+
 /* Is anything of what the tables and the first cluster say to be another? */
 static bool is_change(const struct qcow2 *q, const struct qcow2_plan *p)
 {
@@ -292,7 +315,8 @@ static int qcow2_amend_run(struct image *img, const struct amend_request *r, str
     struct qcow2 *q = qcow2_of(img);
     struct amend a = {.img = img, .q = q, .request = r, .plan = &plan};
     const struct luks_area area = qcow2_crypto_area(q);
-    if (qcow2_plan_make(img, r, &plan, e) || (is_change(q, &plan) && switch_run(&a, e)))
+    if (qcow2_plan_make(img, r, &plan, e) ||
+        (is_change(q, &plan) && (needs_switch(&a) ? switch_run(&a, e) : head_run(&a, e))))
         return -1;
     return plan.keys ? luks_amend_apply(&area, &q->luks, plan.keys, e) : 0;
 }

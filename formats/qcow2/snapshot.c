@@ -223,11 +223,16 @@ int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *
     return 0;
 }
 
+bool qcow2_snapshot_grows(uint32_t version, const struct qcow2_snapshot *s)
+{
+    return version >= 3 && s->extra_size < EXTRA_V3;
+}
+
 size_t qcow2_snapshot_upgrade(uint32_t version, const struct qcow2_snapshot *s, uint8_t *out)
 {
     size_t names = be16_load(s->raw + 12) + be16_load(s->raw + 14);
     memcpy(out, s->raw, s->raw_size);
-    if (version < 3 || s->extra_size >= EXTRA_V3)
+    if (!qcow2_snapshot_grows(version, s))
         return s->raw_size;
     be32_store(out + 36, EXTRA_OURS);
     extra_store(s, out + ENTRY_FIXED);

@@ -172,8 +172,9 @@ void qcow2_snapshots_free(struct qcow2 *q);
 /* A new entry as it goes into the table; free() it. */
 int qcow2_snapshot_entry(const struct qcow2_snapshot *s, uint8_t **out, size_t *len, struct err *e);
 /* The entry as it stands, with all extra data that the version demands; `out` has room for raw_size
- * and QCOW2_SNAPSHOT_GROWS bytes. How many it takes. */
+ * and QCOW2_SNAPSHOT_GROWS bytes. How many it takes; more than now? */
 #define QCOW2_SNAPSHOT_GROWS 24u
+bool qcow2_snapshot_grows(uint32_t version, const struct qcow2_snapshot *s);
 size_t qcow2_snapshot_upgrade(uint32_t version, const struct qcow2_snapshot *s, uint8_t *out);
 int qcow2_load_snapshot(struct image *img, const char *id, const char *name, struct err *e);
 
