@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -210,15 +211,57 @@ static int plan_erase_slot(const struct plan *p, const uint8_t *old, size_t len,
     return 0;
 }
 
+/* A passphrase against one slot: on a thread of its own, since it is meant to take its time. */
+struct trial {
+    const struct plan *p;
+    unsigned slot;
+    const uint8_t *pass;
+    size_t len;
+    pthread_t thread;
+    bool runs, takes;
+    int rc;
+    struct err err;
+};
+
+static void *trial_run(void *arg)
+{
+    struct trial *t = arg;
+    t->rc = luks_slot_takes(t->p->area, t->p->h, t->slot, t->pass, t->len, &t->takes, &t->err);
+    return NULL;
+}
+
+static int trials_run(struct trial *trials, const struct plan *p, const uint8_t *pass, size_t len,
+                      struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        struct trial *t = &trials[i];
+        *t = (struct trial){.p = p, .slot = i, .pass = pass, .len = len};
+        if (!p->h->slots[i].active)
+            continue;
+        t->runs = !pthread_create(&t->thread, NULL, trial_run, t);
+        if (!t->runs)
+            trial_run(t);
+    }
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        if (trials[i].runs)
+            pthread_join(trials[i].thread, NULL);
+        p->out->erase[i] = trials[i].takes;
+        if (trials[i].rc && !rc)
+            *e = trials[i].err;
+        rc |= trials[i].rc;
+    }
+    return rc;
+}
+
 static int plan_erase_matching(const struct plan *p, const uint8_t *old, size_t len, struct err *e)
 {
+    AUTO_FREE struct trial *trials = mem_new(LUKS_SLOTS, sizeof *trials, e);
     unsigned n = 0;
-    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
-        bool *takes = &p->out->erase[i];
-        if (p->h->slots[i].active && luks_slot_takes(p->area, p->h, i, old, len, takes, e))
-            return -1;
-        n += *takes;
-    }
+    if (!trials || trials_run(trials, p, old, len, e))
+        return -1;
+    for (unsigned i = 0; i < LUKS_SLOTS; i++)
+        n += p->out->erase[i];
     if (!n)
         return err_set(e, EINVAL, "No keyslots match given (old) password for erase operation");
     if (!p->force && n == count_active(p->h))
