@@ -149,6 +149,8 @@ int table_edit_link(struct image *img, const struct edit_place *place, struct er
 /* Bytes from `guest` on, up to length, behind which no other image has anything. */
 static uint64_t bottom(const struct image *img, uint64_t guest, uint64_t length)
 {
+    if (img->backing_changes)
+        return 0;
     if (img->backing)
         return guest >= img->backing->size ? length : 0;
     return img->backing_name ? 0 : length;
