@@ -107,29 +107,3 @@ int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, 
         r = -1;
     return r ? -1 : qcow2_reload(img, e);
 }
-
-/* ---- backing file ---------------------------------------------------------------------------- */
-
-static int name_replace(char **at, const char *name, struct err *e)
-{
-    char *copy = name ? mem_strdup(name, e) : NULL;
-    if (name && !copy)
-        return -1;
-    free(*at);
-    *at = copy;
-    return 0;
-}
-
-int qcow2_set_backing(struct image *img, const char *name, const char *format, struct err *e)
-{
-    struct qcow2 *q = qcow2_of(img);
-    /* the raw data file alone is what the guest has: nothing can lie below it */
-    if (name && (strlen(name) > QCOW2_MAX_BACKING_NAME || q->data_file_raw))
-        return err_set(e, EINVAL, "%s", strerror(EINVAL));
-    if (name_replace(&q->head.backing_name, name, e) ||
-        name_replace(&q->head.ext.backing_format, format, e) ||
-        name_replace(&img->backing_name, name, e) || name_replace(&img->backing_format, format, e))
-        return -1;
-    q->head.header.autoclear &= QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_RAW;
-    return qcow2_head_write(q, e) || file_sync(q->file, e) ? -1 : 0;
-}

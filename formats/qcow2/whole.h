@@ -22,6 +22,8 @@ int qcow2_resize_check(const struct qcow2 *q, uint32_t version, uint64_t size, s
 int qcow2_resize_l1(struct qcow2_switch *s, uint64_t **l1, uint64_t *n, uint64_t size,
                     bool *changed, struct err *e);
 int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
+
+/* backing.c */
 int qcow2_set_backing(struct image *img, const char *name, const char *format, struct err *e);
 
 #endif
