@@ -16,7 +16,7 @@ struct rebase_args {
     const char *backing_format; /* -F */
     const char *cache;          /* -t */
     const char *source_cache;   /* -T */
-    bool unsafe, progress, quiet;
+    bool unsafe, compress, progress, quiet;
 };
 
 /* What lies below is read as -T says, and -U is about the new backing images alone. */
@@ -65,6 +65,7 @@ static int rebase_main(struct command_run *r)
         .backing = a->backing,
         .backing_format = a->backing_format,
         .unsafe = a->unsafe,
+        .compress = a->compress,
         .force_share = a->image.force_share,
         .secrets = secrets,
         .memory = a->engine.memory,
@@ -88,6 +89,7 @@ static const struct option_row rebase_rows[] = {
              "Cache mode to write the image with"),
     ROW_TEXT('T', "source-cache", "src_cache", struct rebase_args, source_cache,
              "Cache mode to read the backing images with"),
+    ROW_FLAG('c', "compress", struct rebase_args, compress, "Compress what is copied (qcow2)"),
     ROW_FLAG('p', "progress", struct rebase_args, progress, "Show progress"),
     ROW_FLAG('u', "backing-unsafe", struct rebase_args, unsafe,
              "Only store the new name: the caller knows that both backing images show the same"),

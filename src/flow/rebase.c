@@ -120,6 +120,7 @@ static int copy_unlike(struct engine *g, struct rebase *r, struct err *e)
     struct inplace_job job = {
         .ctx = r,
         .zero = EDIT_ZERO_DROP,
+        .compress = r->o->compress,
         .next = next_chunk,
         .read = read_chunk,
         .passed = passed,
@@ -202,7 +203,11 @@ static int check_change(const struct rebase *r, struct err *e)
     const struct edit_ops *ops = r->image->format->edit;
     if (names_one(r->o) && !r->o->backing_format)
         return change_failed(r, "backing format must be specified", e);
-    return ops && ops->set_backing ? 0 : change_failed(r, strerror(ENOTSUP), e);
+    if (!ops || !ops->set_backing)
+        return change_failed(r, strerror(ENOTSUP), e);
+    if (r->o->compress && !ops->packing)
+        return err_set(e, ENOTSUP, "Compression not supported for this file format");
+    return 0;
 }
 
 static int change(struct rebase *r, struct err *e)
