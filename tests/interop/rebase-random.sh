@@ -78,10 +78,12 @@ chain() {
     top=$1.$(($2 - 1)) top_format=$format
 }
 
-# rebased PROGRAM NAME: a copy of the overlay
+# rebased NAME PROGRAM WORD...: a copy of the overlay
 rebased() {
-    cp overlay "$2"
-    try "$1" rebase -f "$format" -b "$new" ${new_format:+-F "$new_format"} "$2"
+    local name=$1
+    shift
+    cp overlay "$name"
+    try "$@" -f "$format" -b "$new" ${new_format:+-F "$new_format"} "$name"
     [ $rc = 0 ] || bad "$what: exit $rc: $(cat "$T/.err")"
     [ ! -s "$T/.err" ] || bad "$what: says $(cat "$T/.err")"
 }
@@ -116,8 +118,13 @@ for seed in $SEEDS; do
     what="seed $seed, $format on ${new:-nothing}"
     checked
     "$REF" convert -f "$format" -O raw overlay before
-    rebased "$IMG" ours
-    rebased "$REF" theirs
+    how=
+    is_reference || how=$(pick "" "" --engine=serial --threads=2 --memory=4M)
+    [ $format = qed ] || is_reference || how+=$(pick "" "" " -c")
+    what+=$how
+    # shellcheck disable=SC2086  # words
+    rebased ours "$IMG" rebase $how
+    rebased theirs "$REF" rebase
     same ours "$format" ours
     "$REF" check -q -f "$format" ours || bad "$what: check finds fault"
     "$REF" compare -q -U -f "$format" -F raw theirs before || echo "note: $what: the original's reads otherwise"
