@@ -78,8 +78,8 @@ struct edit_ops {
      * nobody does. */
     int (*touch)(struct image *img, uint64_t guest, uint64_t length, struct err *e);
 
-    /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image, and asked before
-     * begin; any number of sectors. */
+    /* Guest bytes of a fresh place: cluster, block, grain. Constant for an image: any number of
+     * sectors, a power of two or not. */
     uint64_t (*unit)(struct image *img);
     /* Where [guest, guest + length), whole units, may be written; answers for as many of them as
      * are of one kind and in one place. The last unit may reach beyond the image's end. */

@@ -49,6 +49,17 @@ static inline uint64_t num_div_up(uint64_t v, uint64_t by)
     return v / by + (v % by != 0);
 }
 
+/* num_up and num_down for any `by` > 0 */
+static inline uint64_t num_up_to(uint64_t v, uint64_t by)
+{
+    return num_div_up(v, by) * by;
+}
+
+static inline uint64_t num_down_to(uint64_t v, uint64_t by)
+{
+    return v / by * by;
+}
+
 static inline uint64_t num_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

@@ -125,7 +125,7 @@ static void unit_find(const struct differ *d, uint64_t end, struct unit *u)
     u->to = p[u->first].guest + p[u->first].length;
     if (p[u->first].kind == DIFFER_OWN)
         return;
-    u->to = num_min(num_down(u->from, d->unit) + d->unit, end);
+    u->to = num_min(num_down_to(u->from, d->unit) + d->unit, end);
     while (u->end < d->n && p[u->end].guest < u->to && p[u->end].kind != DIFFER_OWN)
         u->end++;
     if (u->end < d->n)

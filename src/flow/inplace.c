@@ -271,7 +271,7 @@ static uint64_t group_of(const struct edit *d)
 
 uint64_t inplace_chunk(const struct edit *d)
 {
-    return num_max(group_of(d), MIB);
+    return num_up_to(MIB, group_of(d));
 }
 
 /* Encrypted sectors are written whole, wherever they are. */

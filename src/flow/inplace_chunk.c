@@ -104,8 +104,8 @@ static int cut_units(const struct inplace_rules *rules, struct inplace_slot *s, 
         if (reads_zero(rules, &s->chunk, from, &end, &zero, e))
             return -1;
         if (end < to) /* a unit that is zero in part is not */
-            end = (uint32_t)(zero ? num_down(end, rules->unit)
-                                  : num_min(num_up(end, rules->unit), to));
+            end = (uint32_t)(zero ? num_down_to(end, rules->unit)
+                                  : num_min(num_up_to(end, rules->unit), to));
         if (zero && end <= from) {
             end = (uint32_t)num_min(from + rules->unit, to);
             zero = false;
@@ -120,8 +120,8 @@ static int cut_zeros(const struct inplace_rules *rules, struct inplace_slot *s, 
                      uint32_t to, struct err *e)
 {
     uint64_t end = s->chunk.guest + to;
-    uint32_t up = (uint32_t)num_up(from, rules->unit);
-    uint32_t down = end == rules->image->size ? to : (uint32_t)num_down(to, rules->unit);
+    uint32_t up = (uint32_t)num_up_to(from, rules->unit);
+    uint32_t down = end == rules->image->size ? to : (uint32_t)num_down_to(to, rules->unit);
     if (rules->zeros_there)
         return inplace_part_add(&s->runs, PIECE_LEFT, from, to, e);
     if (rules->zeros_written || up >= down)
@@ -202,8 +202,8 @@ static int cut_asks(const struct inplace_rules *rules, struct inplace_slot *s, s
     for (size_t i = 0; i < s->runs.n; i++) {
         const struct inplace_part *p = &s->runs.part[i];
         struct inplace_part *last = asks->n ? &asks->part[asks->n - 1] : NULL;
-        uint32_t from = (uint32_t)num_down(p->at, unit);
-        uint32_t to = (uint32_t)num_up(p->at + p->length, unit);
+        uint32_t from = (uint32_t)num_down_to(p->at, unit);
+        uint32_t to = (uint32_t)num_up_to(p->at + p->length, unit);
         if (p->kind != PIECE_DATA)
             continue;
         uint32_t reached = last ? last->at + last->length : 0;

@@ -91,17 +91,6 @@ int edit_flush(struct edit *d, struct err *e)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* A unit need not be a power of two (parallels). */
-static uint64_t unit_down(const struct edit *d, uint64_t guest)
-{
-    return guest / d->unit * d->unit;
-}
-
-static uint64_t unit_up(const struct edit *d, uint64_t guest)
-{
-    return num_div_up(guest, d->unit) * d->unit;
-}
-
 static int check_range(const struct edit *d, uint64_t guest, uint64_t len, struct err *e)
 {
     if (num_inside(guest, len, d->img->size))
@@ -171,8 +160,8 @@ static int write_once(struct edit *d, uint64_t guest, const uint8_t *buf, uint64
                       uint64_t *done, struct err *e)
 {
     struct edit_place p;
-    uint64_t start = unit_down(d, guest);
-    if (place(d, start, unit_up(d, guest + len) - start, &p, e))
+    uint64_t start = num_down_to(guest, d->unit);
+    if (place(d, start, num_up_to(guest + len, d->unit) - start, &p, e))
         return -1;
     *done = num_min(p.guest + p.length - guest, len);
     if (mover_write(&d->mover, &p, guest, buf, *done, e))
@@ -234,8 +223,8 @@ static void whole_units(const struct edit *d, uint64_t guest, uint64_t len, uint
                         uint64_t *to)
 {
     uint64_t end = guest + len;
-    *from = unit_up(d, guest);
-    *to = end == d->img->size ? end : unit_down(d, end);
+    *from = num_up_to(guest, d->unit);
+    *to = end == d->img->size ? end : num_down_to(end, d->unit);
     if (*to < *from)
         *from = *to = guest;
 }

@@ -80,7 +80,7 @@ static struct claim *claim_within(struct edit_crowd *c, uint64_t from, uint64_t 
 static void wait_for_others(struct edit_crowd *c, uint64_t from, uint64_t to)
 {
     struct claim *other;
-    while ((other = claim_within(c, num_down(from, c->group), num_up(to, c->group))))
+    while ((other = claim_within(c, num_down_to(from, c->group), num_up_to(to, c->group))))
         pthread_cond_wait(&other->gone, &c->lock);
 }
 
@@ -88,8 +88,8 @@ static int place(struct edit_crowd *c, unsigned member, uint64_t from, uint64_t 
                  struct edit_place *p, struct err *e)
 {
     wait_for_others(c, from, to);
-    from = num_down(from, c->unit);
-    if (edit_place(c->edit, from, num_up(to, c->unit) - from, p, e))
+    from = num_down_to(from, c->unit);
+    if (edit_place(c->edit, from, num_up_to(to, c->unit) - from, p, e))
         return -1;
     if (p->fresh) {
         c->claims[member].from = p->guest;
