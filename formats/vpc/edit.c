@@ -98,6 +98,18 @@ static void survey_see(void *ctx, uint64_t block, uint64_t raw)
         s->end = num_max(s->end, raw * VPC_SECTOR + s->stride);
 }
 
+/* The parent's names stand anywhere. */
+static uint64_t locators_end(const struct file *f, const struct vpc_header *h)
+{
+    uint64_t end = 0;
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        const struct vpc_locator *l = &h->locators[i];
+        if (num_inside(l->offset, l->length, file_size(f)))
+            end = num_max(end, l->offset + l->length);
+    }
+    return end;
+}
+
 static int vpc_edit_begin(struct image *img, struct err *e)
 {
     struct vpc *v = img->state;
@@ -106,6 +118,7 @@ static int vpc_edit_begin(struct image *img, struct err *e)
     struct survey s = {.stride = (uint64_t)v->lead + v->header.block_size};
     s.end = num_max(v->footer.data_offset + VPC_HEADER_SIZE,
                     v->header.table_offset + (uint64_t)v->header.entries * 4);
+    s.end = num_max(s.end, locators_end(img->file, &v->header));
     if (table_edit_scan(table_params_of(v->table), survey_see, &s, e) || footer_read(img, v, e))
         return -1;
     v->moved = false;
