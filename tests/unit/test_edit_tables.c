@@ -496,6 +496,147 @@ static void beside(void **state)
     }
 }
 
+/* ---- qed: what the header alone says -----------------------------------------------------------
+ */
+
+static const char *old_name, *new_name;
+
+static bool is_name(const char *is, const char *name)
+{
+    return is && name ? !strcmp(is, name) : is == name;
+}
+
+/* At any moment the image has the old name, or the new one. */
+static void renaming(struct crash_disk *d, void *ctx)
+{
+    (void)ctx;
+    for (unsigned i = 0; i < 8; i++) {
+        struct err e = ERR_INIT;
+        struct crash_disk left;
+        struct image *img;
+        const struct image_flags flags = {.driver = "qed"};
+        memset(&left, 0, sizeof left);
+        pthread_mutex_init(&left.lock, NULL);
+        crash_state(d, i == 0, draw, &left.now);
+        must(image_open_take_file(crash_file(&left), NULL, &flags, &img, &e), &e);
+        if (!is_name(img->backing_name, old_name) && !is_name(img->backing_name, new_name))
+            fail_msg("'%s' is neither '%s' nor '%s'", img->backing_name, old_name, new_name);
+        close_image(img);
+        crash_disk_release(&left);
+    }
+}
+
+static void backing_names(void **state)
+{
+    (void)state;
+    static char longest[4000];
+    static const char *const names[] = {
+        "a", "abc", NULL, "x/longer than that", "abcdefghi", longest, "b", "", "short"};
+    static const struct kind qed = {"qed", "cluster_size=4096,table_size=2", false};
+    memset(longest, 'l', sizeof longest - 1);
+    start(&qed);
+    disk.changed = renaming;
+    old_name = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct err e = ERR_INIT;
+        struct image *img = open_image(&disk, true);
+        bool raw = draw(2);
+        new_name = names[i] && *names[i] ? names[i] : NULL;
+        must(img->format->edit->set_backing(img, names[i], raw ? "raw" : "qcow2", &e), &e);
+        assert_true(is_name(img->backing_name, new_name));
+        close_image(img);
+        img = open_image(&disk, false);
+        assert_true(is_name(img->backing_name, new_name));
+        assert_true(is_name(img->backing_format, new_name && raw ? "raw" : NULL));
+        close_image(img);
+        old_name = new_name;
+    }
+    struct err e = ERR_INIT;
+    struct image *img = open_image(&disk, true);
+    static char too_long[4096];
+    memset(too_long, 'l', sizeof too_long - 1);
+    assert_int_equal(img->format->edit->set_backing(img, too_long, NULL, &e), -1);
+    assert_true(is_name(img->backing_name, old_name));
+    close_image(img);
+    stop();
+}
+
+static void refuses(struct image *img, uint64_t size, enum edit_prealloc prealloc,
+                    const char *words)
+{
+    struct err e = ERR_INIT;
+    uint64_t was = img->size;
+    assert_int_equal(img->format->edit->resize(img, size, prealloc, &e), -1);
+    assert_string_equal(e.text, words);
+    assert_int_equal(img->size, was);
+}
+
+static void qed_grows(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct edit *d;
+    static uint8_t buf[512];
+    static const struct kind qed = {"qed", "cluster_size=4096,table_size=2", false},
+                             backed = {"qed", "", true};
+    start(&qed);
+    struct image *img = open_image(&disk, true);
+    refuses(img, SIZE - 512, EDIT_PREALLOC_OFF, "Shrinking images is currently not supported");
+    refuses(img, SIZE, EDIT_PREALLOC_FULL, "Unsupported preallocation mode 'full'");
+    refuses(img, 8 * GIB, EDIT_PREALLOC_OFF, "Invalid image size specified");
+    must(img->format->edit->resize(img, 4 * GIB, EDIT_PREALLOC_OFF, &e), &e);
+    assert_int_equal(img->size, 4 * GIB);
+    memset(buf, 7, sizeof buf);
+    must(edit_begin(img, &d, &e) || edit_write(d, 4 * GIB - 512, buf, 512, &e) || edit_end(d, &e),
+         &e);
+    close_image(img);
+    img = open_image(&disk, false);
+    assert_int_equal(img->size, 4 * GIB);
+    look_at(img, LOOK_NEWEST, "grown");
+    close_image(img);
+    no_fault(&disk, false, "grown");
+    stop();
+
+    start(&backed); /* a larger backing image would show */
+    img = open_image(&disk, true);
+    img->backing->size = SIZE + 512;
+    refuses(img, SIZE + 512, EDIT_PREALLOC_OFF, "Block driver does not support requested flags");
+    close_image(img);
+    stop();
+}
+
+/* ---- qcow: emptied --------------------------------------------------------------------------- */
+
+static void qcow_empties(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct err e = ERR_INIT;
+        const struct kind qcow = {"qcow", "", i == 1};
+        start(&qcow);
+        uint64_t fresh = disk.now.size;
+        struct image *img = open_image(&disk, true);
+        struct edit *d = begin(img);
+        for (unsigned k = 0; k < 20; k++)
+            request(d, img);
+        must(edit_end(d, &e), &e);
+        must(img->format->edit->empty(img, &e), &e);
+        model_reset(qcow.backed);
+        look_at(img, LOOK_NEWEST, "emptied");
+        assert_true(disk.now.size <= fresh);
+        d = begin(img);
+        for (unsigned k = 0; k < 20; k++)
+            request(d, img);
+        must(edit_end(d, &e), &e);
+        look_at(img, LOOK_SETTLE, "written again");
+        close_image(img);
+        img = open_image(&disk, false);
+        look_at(img, LOOK_NEWEST, "opened again");
+        close_image(img);
+        stop();
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -518,10 +659,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(storms),
-        cmocka_unit_test(stops),
-        cmocka_unit_test(goes_on),
-        cmocka_unit_test(beside),
+        cmocka_unit_test(storms),        cmocka_unit_test(stops),
+        cmocka_unit_test(goes_on),       cmocka_unit_test(beside),
+        cmocka_unit_test(backing_names), cmocka_unit_test(qed_grows),
+        cmocka_unit_test(qcow_empties),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
