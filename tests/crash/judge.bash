@@ -5,6 +5,7 @@
 #   judge.bash sectors IMAGE FORMAT BEFORE AFTER     ..., each sector as in one of them
 #   judge.bash mends IMAGE FORMAT BEFORE             a check -r all ends well, and then it reads as BEFORE
 #   judge.bash grows IMAGE BEFORE AFTER     sectors of a qcow2 image that may still be shorter than they
+#   judge.bash theirs IMAGE FORMAT BEFORE AFTER      sectors, after the original's check -r all
 #   judge.bash opens IMAGE FORMAT                    ... and that is all
 # Several, with "and" between them.
 # shellcheck shell=bash
@@ -40,6 +41,14 @@ mends() {
 sectors() {
     opens "$1" "$2"
     "$IMG" convert -f "$2" -O raw "$1" .raw || wrong "cannot be read"
+    "$REPLAY" sectors "$3" "$4" .raw
+}
+
+theirs() {
+    local rc=0
+    "$REF" check -q -r all -f "$2" "$1" >.said 2>&1 || rc=$?
+    case $rc in 0 | 3 | 63) ;; *) wrong "the original cannot mend it: $(cat .said)" ;; esac
+    "$REF" convert -f "$2" -O raw "$1" .raw || wrong "the original cannot read it"
     "$REPLAY" sectors "$3" "$4" .raw
 }
 
