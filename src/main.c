@@ -194,7 +194,10 @@ static int plan_do(struct plan *p)
     case PLAN_COMMAND:
         return p->command->run(&p->run);
     case PLAN_HELP:
-        help_print(stdout, command_all);
+        if (p->command)
+            help_command(stdout, p->command);
+        else
+            help_print(stdout, command_all);
         return 0;
     case PLAN_VERSION:
         version_print(stdout);

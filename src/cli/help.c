@@ -1,5 +1,8 @@
 #include "cli/help.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "cli/message.h"
 #include "cli/syntax.h"
 #include "cli/version.h"
@@ -16,7 +19,7 @@ static void help_head(FILE *out, const struct command *const *all)
             "usage: %s [standard options] command [command options]\n"
             "Disk image utility for one machine or many\n"
             "\n"
-            "    '-h', '--help'       display this help and exit\n"
+            "    '-h', '--help'       display this help and exit; after a command: help on it\n"
             "    '-V', '--version'    output version information and exit\n"
             "    '-T', '--trace'      [[enable=]<pattern>][,events=<file>][,file=<file>]\n"
             "                         specify tracing options\n"
@@ -75,4 +78,29 @@ void help_print(FILE *out, const struct command *const *all)
     for (const struct format *const *f = format_all; *f; f++)
         fprintf(out, " %s", (*f)->name);
     putc('\n', out);
+}
+
+static void help_paragraphs(FILE *out, const char *text)
+{
+    while (*text) {
+        const char *end = strstr(text, "\n\n");
+        size_t n = end ? (size_t)(end - text) : strlen(text);
+        char *paragraph = strndup(text, n);
+        putc('\n', out);
+        if (paragraph)
+            syntax_wrap(out, paragraph, 0, 0, HELP_WIDTH);
+        free(paragraph);
+        text += n + (end ? 2 : 0);
+    }
+}
+
+void help_command(FILE *out, const struct command *c)
+{
+    fprintf(out, "Usage:\n  %s ", message_program());
+    syntax_print(out, c);
+    fprintf(out, "\n%s.\n", c->summary);
+    help_paragraphs(out, c->description);
+    fprintf(out, "\nArguments:\n");
+    for (const struct option_row *row = c->rows; !option_row_ends(row); row++)
+        help_row(out, row);
 }

@@ -134,7 +134,7 @@ static void manual_head(FILE *out, const struct command *const *all)
     fprintf(out, ".ad b\n.hy\n.SH DESCRIPTION\n");
     roff_paragraphs(out, description);
     fprintf(out, ".SH STANDARD OPTIONS\n");
-    roff_item(out, "-h, --help", "Show help and exit; also after a command");
+    roff_item(out, "-h, --help", "Show help and exit; after a command, help on that command");
     roff_item(out, "-V, --version", "Show the version, and what the program was built with");
     roff_item(
         out, "-T, --trace [[enable=]PATTERN][,events=FILE][,file=FILE]",

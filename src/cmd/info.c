@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cmd/object.h"
 #include "cli/report.h"
+#include "cmd/info_limits.h"
 #include "cmd/info_text.h"
 #include "cmd/open.h"
 #include "formats/format.h"
@@ -15,7 +16,8 @@
 struct info_args {
     struct image_args image;
     const char *output;
-    bool chain;
+    const char *cache; /* -t */
+    bool chain, limits;
 };
 
 /* ---- the report of one image ----------------------------------------------------------------- */
@@ -51,10 +53,12 @@ static bool info_add_specific(json_t *tree, const struct image *img, struct form
 }
 
 /* The keys in the order in which qemu-img shows them. */
-static bool info_fill(json_t *tree, struct image *img, const char *name, struct format_info *more)
+static bool info_fill(json_t *tree, struct image *img, const char *name, bool limits,
+                      struct format_info *more)
 {
     int64_t allocated = info_allocated(img);
-    return (!img->backing_format ||
+    return (!limits || info_add_limits(tree, img)) &&
+           (!img->backing_format ||
             report_text(tree, "backing-filename-format", img->backing_format)) &&
            (!more->snapshots || !json_array_size(more->snapshots) ||
             report_add(tree, "snapshots", json_incref(more->snapshots))) &&
@@ -68,14 +72,14 @@ static bool info_fill(json_t *tree, struct image *img, const char *name, struct 
            (!more->has_dirty || report_bool(tree, "dirty-flag", more->dirty));
 }
 
-static json_t *info_tree(struct image *img, struct err *e)
+static json_t *info_tree(struct image *img, bool limits, struct err *e)
 {
     struct format_info more = {0};
     AUTO_FREE char *name = image_spec_name(img->spec, e);
     if (!name || (img->format->info && img->format->info(img, &more, e)))
         return NULL;
     AUTO(json_cleanup) json_t *tree = json_object();
-    bool good = tree && info_fill(tree, img, name, &more);
+    bool good = tree && info_fill(tree, img, name, limits, &more);
     json_decref(more.snapshots);
     json_decref(more.specific);
     if (!good) {
@@ -90,6 +94,8 @@ static json_t *info_tree(struct image *img, struct err *e)
 /* Where the walk down a chain stands. */
 struct info_walk {
     struct image_args image;
+    struct file_cache cache;
+    bool limits;
     struct secrets *secrets;
     char *name;   /* the next image's; NULL = the chain has ended */
     char *format; /* its format as the overlay has it, or NULL */
@@ -132,10 +138,11 @@ static int info_walk_down(struct info_walk *w, struct image *img, struct err *e)
 static int info_walk_image(struct info_walk *w, bool chain, json_t *list, struct err *e)
 {
     AUTO(image_cleanup) struct image *img = NULL;
-    const struct image_flags flags = {.no_backing = true, .no_io = true, .secrets = w->secrets};
+    const struct image_flags flags = {
+        .no_backing = true, .no_io = true, .secrets = w->secrets, .cache = w->cache};
     if (info_walk_enter(w, e) || open_image(&w->image, w->name, flags, &img, e))
         return -1;
-    json_t *tree = info_tree(img, e);
+    json_t *tree = info_tree(img, w->limits, e);
     if (!tree)
         return -1;
     if (json_array_append_new(list, tree))
@@ -153,7 +160,10 @@ static json_t *info_collect(const struct info_args *a, const char *name, struct 
 {
     AUTO(json_cleanup) json_t *list = json_array();
     AUTO(info_walk_cleanup)
-    struct info_walk w = {.image = a->image, .secrets = secrets, .seen = json_object()};
+    struct info_walk w = {
+        .image = a->image, .limits = a->limits, .secrets = secrets, .seen = json_object()};
+    if (open_cache(a->cache, "Invalid cache option", &w.cache, e))
+        return NULL;
     w.name = mem_strdup(name, e);
     if (!w.name || !list || !w.seen) {
         err_nomem(e);
@@ -209,8 +219,16 @@ static const struct option_row info_rows[] = {
     ROW_IMAGE_OPTS(struct info_args, image.image_opts),
     ROW_TEXT('f', "format", "fmt", struct info_args, image.format, "Format of the image"),
     ROW_OUTPUT(struct info_args, output),
-    ROW_FLAG(0, "backing-chain", struct info_args, chain,
-             "Show the backing image too, and its backing image, and so on"),
+    {.letter = 'b',
+     .name = "backing-chain",
+     .take = TAKE_FLAG,
+     .offset = offsetof(struct info_args, chain),
+     .syntax = "[--backing-chain]",
+     .help = "Show the backing image too, and its backing image, and so on"},
+    ROW_TEXT('t', "cache", "cache", struct info_args, cache,
+             "Cache mode to open the image with, for --limits"),
+    ROW_FLAG(0, "limits", struct info_args, limits,
+             "Show what requests must keep to: alignments and largest sizes"),
     ROW_FORCE_SHARE(struct info_args, image.force_share),
     {0},
 };

@@ -85,6 +85,10 @@ void info_text(FILE *out, const json_t *tree)
     if (json_is_true(json_object_get(tree, "dirty-flag")))
         fprintf(out, "cleanly shut down: no\n");
     info_text_backing(out, tree);
+    if (json_object_get(tree, "limits")) {
+        fprintf(out, "Block limits:\n");
+        report_human(out, json_object_get(tree, "limits"), 1);
+    }
     info_text_snapshots(out, json_object_get(tree, "snapshots"));
     if (specific && json_object_size(specific)) {
         fprintf(out, "Format specific information:\n");
