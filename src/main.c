@@ -257,10 +257,13 @@ int main(int argc, char **argv)
     static struct plan p;
     struct err e = ERR_INIT;
     message_init(argv[0]);
+    message_hold();
     signals_install();
     allow_many_files();
     p.kind = plan_make(&p, argc, argv);
-    if (plan_start_engine(&p, &e))
+    int started = plan_start_engine(&p, &e);
+    message_go_on();
+    if (started)
         return command_fail(&e);
     int code = flush_report(plan_trace(&p) ? plan_do(&p) : p.code);
     plan_release(&p);

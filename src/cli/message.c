@@ -5,6 +5,8 @@
 
 static const char *program = "mpi-img";
 static bool silent;
+static bool held;
+static char kept[2048]; /* what was said meanwhile; what does not fit is lost */
 
 void message_init(const char *argv0)
 {
@@ -40,9 +42,24 @@ void message_error(const struct err *e)
         fprintf(stderr, "%s%s", e->hint, e->hint[n - 1] == '\n' ? "" : "\n");
 }
 
+void message_hold(void)
+{
+    held = true;
+}
+
+void message_go_on(void)
+{
+    if (held && !silent)
+        fputs(kept, stderr);
+    held = false;
+}
+
 void message_warning(const char *text)
 {
-    if (!silent)
+    size_t n = strlen(kept);
+    if (held)
+        snprintf(kept + n, sizeof kept - n, "%s: warning: %s\n", program, text);
+    else if (!silent)
         fprintf(stderr, "%s: warning: %s\n", program, text);
 }
 

@@ -10,6 +10,10 @@
 void message_init(const char *argv0);
 const char *message_program(void);
 
+/* Warnings are kept back until it is known whether this process may speak. */
+void message_hold(void);
+void message_go_on(void);
+
 /* Ranks other than 0 say nothing, on stdout neither. */
 void message_silence(void);
 

@@ -107,14 +107,13 @@ static int check_words(const json_t *node, struct err *e)
 
 int node_common(const json_t *node, struct image_flags *flags, struct err *e)
 {
-    bool read_only = false, auto_read_only = false, writeback = true;
+    bool read_only = false, auto_read_only = false;
     const json_t *cache = json_object_get(node, "cache");
     if (node_bool(node, "read-only", &read_only, e) ||
         node_bool(node, "auto-read-only", &auto_read_only, e) ||
         node_bool(node, "force-share", &flags->force_share, e) ||
         node_bool(cache, "direct", &flags->cache.direct, e) ||
-        node_bool(cache, "no-flush", &flags->cache.no_flush, e) ||
-        node_bool(cache, "writeback", &writeback, e) || check_words(node, e))
+        node_bool(cache, "no-flush", &flags->cache.no_flush, e) || check_words(node, e))
         return -1;
     if (flags->write && read_only)
         return err_set(e, EACCES, "Block node is read-only");
@@ -150,11 +149,28 @@ static char *first_leaf(const char *key, const json_t *v, struct err *e)
     return name;
 }
 
+/* What "cache" holds that no node takes; NULL: nothing. */
+static const char *bad_cache_option(const json_t *cache)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)cache, key, v)
+    {
+        if (strcmp(key, "direct") != 0 && strcmp(key, "no-flush") != 0)
+            return key;
+    }
+    return NULL;
+}
+
 int node_check_options(const json_t *node, const char *const *known, const char *format,
                        struct err *e)
 {
     const char *key;
     json_t *v;
+    const char *cache = bad_cache_option(json_object_get(node, "cache"));
+    if (cache)
+        return err_set(e, EINVAL, "Block format '%s' does not support the option 'cache.%s'",
+                       format, cache);
     json_object_foreach((json_t *)node, key, v)
     {
         if (is_known(key, common) || is_known(key, known))

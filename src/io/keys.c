@@ -26,6 +26,12 @@ int keys_check(const json_t *node, const char *driver, const char *const *known,
 {
     const char *key;
     json_t *value;
+    json_object_foreach(json_object_get(node, "cache"), key, value)
+    {
+        if (strcmp(key, "direct") != 0 && strcmp(key, "no-flush") != 0)
+            return err_set(e, EINVAL, "Block protocol '%s' doesn't support the option 'cache.%s'",
+                           driver, key);
+    }
     json_object_foreach((json_t *)(uintptr_t)node, key, value)
     {
         if (!is_one_of(key, common) && !is_one_of(key, known) && strncmp(key, "cache.", 6))

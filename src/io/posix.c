@@ -282,6 +282,9 @@ static int open_spec(const json_t *spec, const struct file_options *o, const cha
     r.device_only = strcmp(driver, "file") != 0;
     if (!r.path)
         return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
+    const char *manager = json_string_value(json_object_get(spec, "pr-manager"));
+    if (manager)
+        return err_set(e, ENOENT, "No persistent reservation manager with id '%s'", manager);
     if (keys_check(spec, driver, known, e) || parse_aio(spec, o, e) ||
         parse_word(spec, "locking", lock_words, &locking, e))
         return -1;
