@@ -4,28 +4,41 @@
 #include "base/num.h"
 #include "io/posix.h"
 
-static bool known(struct posix *p, uint64_t off, bool *is_hole, uint64_t *end)
+/* *changes: for remember(). */
+static bool known(struct posix *p, uint64_t off, bool *is_hole, uint64_t *end, uint64_t *changes)
 {
     struct holes *h = &p->holes;
     pthread_mutex_lock(&h->lock);
     bool hit = off >= h->start && off < h->end;
     *is_hole = h->is_hole;
     *end = h->end;
+    *changes = h->changes;
     pthread_mutex_unlock(&h->lock);
     return hit;
 }
 
-/* Only what cannot change is kept: of files that we do not write, and no holes of a file that
- * others may write. */
-static void remember(struct posix *p, uint64_t start, uint64_t end, bool is_hole)
+/* Only what stays is kept: data, but where we make a hole or cut; and holes of a file that nobody
+ * writes. */
+static void remember(struct posix *p, uint64_t start, uint64_t end, bool is_hole, uint64_t changes)
 {
     struct holes *h = &p->holes;
-    if (p->file.opt.write || (is_hole && p->file.opt.lock != FILE_LOCK_READER))
+    if (is_hole && (p->file.opt.write || p->file.opt.lock != FILE_LOCK_READER))
         return;
     pthread_mutex_lock(&h->lock);
-    h->start = start;
-    h->end = end;
-    h->is_hole = is_hole;
+    if (h->changes == changes) {
+        h->start = start;
+        h->end = end;
+        h->is_hole = is_hole;
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+void holes_changed(struct posix *p)
+{
+    struct holes *h = &p->holes;
+    pthread_mutex_lock(&h->lock);
+    h->start = h->end = 0;
+    h->changes++;
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -64,8 +77,8 @@ int holes_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64
                struct err *e)
 {
     struct posix *p = posix_of(f);
-    uint64_t end;
-    if (!known(p, off, is_hole, &end)) {
+    uint64_t end, changes;
+    if (!known(p, off, is_hole, &end, &changes)) {
         int no = f->regular && !p->no_seek ? seek_span(p->fd, off, is_hole, &end) : EINVAL;
         if (no && !is_unsupported(no))
             return file_fail(e, no);
@@ -73,7 +86,7 @@ int holes_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64
             p->no_seek = true;
             all_data(p, off, is_hole, &end);
         }
-        remember(p, off, end, *is_hole);
+        remember(p, off, end, *is_hole, changes);
     }
     *length = end > off ? num_min(len, end - off) : len;
     return 0;

@@ -24,6 +24,7 @@ struct holes {
     pthread_mutex_t lock;
     uint64_t start, end; /* start == end: nothing known */
     bool is_hole;
+    uint64_t changes; /* holes made, lengths set by us */
 };
 
 /* A range that is to be dropped from the page cache. */
@@ -113,6 +114,9 @@ int direct_write_batch(struct file *f, const struct file_io *io, size_t n, size_
 /* lock.c: from holding `from` to holding `to`; on failure `from` is still held */
 int lock_change(int fd, const char *name, enum lock_strict strict, enum file_lock from,
                 enum file_lock to, struct err *e);
+
+/* holes.c: what was known of holes counts no more */
+void holes_changed(struct posix *p);
 
 /* holes.c, space.c, copy.c, forget.c: members of struct file_ops */
 int holes_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64_t *length,

@@ -25,8 +25,10 @@ static bool try_fallocate(struct posix *p, atomic_bool *missing, int mode, uint6
 {
     if (*missing)
         return false;
-    if (!TEMP_FAILURE_RETRY(fallocate(p->fd, mode, off, len)))
+    if (!TEMP_FAILURE_RETRY(fallocate(p->fd, mode, off, len))) {
+        holes_changed(p);
         return true;
+    }
     if (is_unsupported(errno))
         *missing = true;
     else if (errno != EINVAL) /* EINVAL: not at this offset; or a device, off its sectors */
@@ -131,6 +133,7 @@ int space_truncate(struct file *f, uint64_t size, struct err *e)
         return size <= p->device_size ? 0 : err_set(e, EINVAL, "Cannot grow device files");
     if (TEMP_FAILURE_RETRY(ftruncate(p->fd, size)))
         return file_fail(e, errno);
+    holes_changed(p);
     return 0;
 }
 
