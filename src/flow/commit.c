@@ -111,9 +111,7 @@ static void passed(void *ctx, uint64_t chunk, uint64_t data)
 static void set_source(struct commit *c)
 {
     struct image *top = c->o->image;
-    c->part = (struct source_part){
-        .image = top, .name = c->o->name, .length = top->size, .size = top->size};
-    c->source = (struct source){.parts = &c->part, .n = 1, .size = top->size};
+    c->source = source_of_image(top, c->o->name, &c->part);
     c->read = (struct read_rules){.source = &c->source, .stop_depth = c->depth};
     c->partition = (struct partition){.source = &c->source,
                                       .chunk_size = inplace_chunk(c->edit),

@@ -54,6 +54,13 @@ int source_open(const struct convert_options *o, struct source *out, struct err 
     return 0;
 }
 
+struct source source_of_image(struct image *img, const char *name, struct source_part *part)
+{
+    *part = (struct source_part){.image = img, .name = name};
+    set_range(&(struct convert_window){0}, part);
+    return (struct source){.parts = part, .n = 1, .size = part->size};
+}
+
 void source_close(struct source *s)
 {
     for (unsigned i = 0; i < s->n; i++)

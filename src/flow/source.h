@@ -26,6 +26,8 @@ struct source {
 /* Opens every part (and the snapshot asked for). The error text is whole. */
 int source_open(const struct convert_options *o, struct source *out, struct err *e);
 void source_close(struct source *s);
+/* A source that is one open image, which stays the caller's; `part` lives as long. */
+struct source source_of_image(struct image *img, const char *name, struct source_part *part);
 
 /* image_map_chain on the whole: never beyond the part that holds `guest`. The extent is refined by
  * the holes of the file below. */

@@ -293,7 +293,8 @@ static void others(void **state)
         if (!f || !f->edit || !f->edit->place)
             continue;
         rounds(names[i], strcmp(names[i], "vpc") ? "nocow=off" : "force_size=on", false);
-        if (f->supports_backing && can_name_backing(f))
+        bool own_kind = !strcmp(names[i], "vmdk"); /* backed by images of its own kind only */
+        if (f->supports_backing && can_name_backing(f) && !own_kind)
             rounds(names[i], "nocow=off", true);
     }
 }
