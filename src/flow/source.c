@@ -58,7 +58,7 @@ struct source source_of_image(struct image *img, const char *name, struct source
 {
     *part = (struct source_part){.image = img, .name = name};
     set_range(&(struct convert_window){0}, part);
-    return (struct source){.parts = part, .n = 1, .size = part->size};
+    return (struct source){.parts = part, .n = 1, .size = part->size, .by_map = true};
 }
 
 void source_close(struct source *s)
@@ -98,7 +98,7 @@ int source_map(const struct source *s, uint64_t guest, uint64_t length, unsigned
     }
     length = num_min(length, part->length - inside);
     if (image_map_chain(part->image, part->from + inside, length, stop_depth, out, e) < 0 ||
-        image_refine(out, e) < 0)
+        (!s->by_map && image_refine(out, e) < 0))
         return -1;
     out->guest = guest;
     return 0;

@@ -2,6 +2,7 @@
 #ifndef FLOW_SOURCE_H
 #define FLOW_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -21,12 +22,15 @@ struct source {
     struct source_part *parts;
     unsigned n;
     uint64_t size;
+    bool by_map; /* what the files below do not store of an extent is not asked for */
 };
 
 /* Opens every part (and the snapshot asked for). The error text is whole. */
 int source_open(const struct convert_options *o, struct source *out, struct err *e);
 void source_close(struct source *s);
-/* A source that is one open image, which stays the caller's; `part` lives as long. */
+/* A source that is one open image, which stays the caller's; `part` lives as long. By the map
+ * alone: a file that is open for writing cannot remember its holes, and to look for them at each of
+ * many extents takes longer than to read them. */
 struct source source_of_image(struct image *img, const char *name, struct source_part *part);
 
 /* image_map_chain on the whole: never beyond the part that holds `guest`. The extent is refined by
