@@ -184,6 +184,16 @@ static int block_evict(struct qcow2_counts *c, struct err *e)
     return 0; /* all in use: one more than the budget has */
 }
 
+void qcow2_counts_unload(struct qcow2_counts *c, struct block *b)
+{
+    size_t i = 0;
+    while (c->loaded[i] != b)
+        i++;
+    c->block[b->index] = NULL;
+    c->loaded[i] = c->loaded[--c->n_loaded];
+    block_free(b);
+}
+
 static struct block *block_new(struct qcow2_counts *c, uint64_t index, struct err *e)
 {
     if (c->n_loaded >= c->most && block_evict(c, e))
@@ -375,6 +385,15 @@ int qcow2_counts_get(struct qcow2_counts *c, uint64_t cluster, uint64_t *count, 
     return 0;
 }
 
+static void free_seen(struct qcow2_counts *c, uint64_t cluster)
+{
+    c->next = num_min(c->next, cluster);
+    for (unsigned k = 0; k < QCOW2_RUN_CLASSES; k++) {
+        uint64_t length = UINT64_C(1) << k;
+        c->runs[k] = num_min(c->runs[k], cluster < length ? 0 : cluster - length + 1);
+    }
+}
+
 static int counts_step(struct qcow2_counts *c, uint64_t cluster, int step, struct err *e)
 {
     struct block *b;
@@ -397,7 +416,7 @@ static int counts_step(struct qcow2_counts *c, uint64_t cluster, int step, struc
     for (size_t i = own_search(c, cluster); i < c->n_own && c->own[i] == cluster; i++)
         c->own_gone[i] = 1;
     if (is_free(c, b, in))
-        c->next = num_min(c->next, cluster);
+        free_seen(c, cluster);
     return c->tracks ? qcow2_counts_freed(c, cluster, e) : 0;
 }
 
@@ -457,19 +476,37 @@ int qcow2_counts_settle(struct qcow2_counts *c, struct err *e)
     return 0;
 }
 
-/* n free clusters in a row, from c->next on. */
+/* Where a run of n free clusters may begin. */
+static uint64_t run_start(const struct qcow2_counts *c, uint64_t n)
+{
+    uint64_t at = c->next;
+    for (unsigned k = 0; k < QCOW2_RUN_CLASSES && UINT64_C(1) << k <= n; k++)
+        at = num_max(at, c->runs[k]);
+    return at;
+}
+
+/* None begins before `at`. */
+static void run_seen(struct qcow2_counts *c, uint64_t n, uint64_t at)
+{
+    for (unsigned k = 0; k < QCOW2_RUN_CLASSES; k++)
+        if (UINT64_C(1) << k >= n)
+            c->runs[k] = num_max(c->runs[k], at);
+}
+
+/* n free clusters in a row. */
 static int find_run(struct qcow2_counts *c, uint64_t n, uint64_t *first, struct err *e)
 {
     uint64_t run = 0, at;
-    if (find_free(c, first, e))
+    if (find_free(c, &c->next, e))
         return -1;
-    for (at = *first; run < n; at++) {
+    for (at = run_start(c, n); run < n; at++) {
         struct block *b;
         if (qcow2_counts_block(c, at / c->per_block, &b, e))
             return -1;
         run = b && !is_free(c, b, at % c->per_block) ? 0 : run + 1;
     }
     *first = at - n;
+    run_seen(c, n, *first);
     return 0;
 }
 
@@ -500,7 +537,7 @@ int qcow2_counts_take(struct qcow2_counts *c, uint64_t n, uint64_t *host, struct
                 break;
         }
         if (done == n) {
-            c->next = n == 1 ? first + 1 : c->next;
+            c->next = c->next == first ? first + n : c->next;
             *host = first << c->q->cluster_bits;
             return 0;
         }
@@ -619,6 +656,7 @@ int qcow2_counts_switched(struct qcow2_counts *c, struct err *e)
     for (size_t i = 0; i < c->n_loaded; i++)
         free(MEM_TAKE(c->loaded[i]->was));
     c->next = 0; /* what was kept is free now */
+    memset(c->runs, 0, sizeof c->runs);
     for (size_t i = 0; i < c->old.n; i++)
         if (counts_range(c, c->old.of[i].host, c->old.of[i].bytes, -1, e))
             return -1;

@@ -76,6 +76,10 @@ int qcow2_counts_each_freed(struct qcow2_counts *c,
                             int (*freed)(void *ctx, uint64_t host, uint64_t bytes, struct err *e),
                             void *ctx, struct err *e);
 
+/* Blocks that count nothing but themselves are given free. Not in shadow, and with nothing that is
+ * not flushed; to be flushed again. */
+int qcow2_counts_prune(struct qcow2_counts *c, struct err *e);
+
 /* First cluster behind all that have a count, for the file's length. */
 int qcow2_counts_end(struct qcow2_counts *c, uint64_t *cluster, struct err *e);
 /* The first cluster at or behind `from` that has a count; *count 0: there is none. */

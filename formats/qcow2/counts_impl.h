@@ -17,6 +17,8 @@ struct range {
     uint64_t host, bytes;
 };
 
+#define QCOW2_RUN_CLASSES 24u
+
 struct ranges {
     struct range *of;
     size_t n, cap;
@@ -45,6 +47,9 @@ struct qcow2_counts {
     uint8_t *own_gone;
     size_t n_own;
     uint64_t next; /* no cluster before it is free */
+    /* Before runs[k] no run of 2^k free clusters begins: small gaps at the front are not walked
+     * over again for each large run. */
+    uint64_t runs[QCOW2_RUN_CLASSES];
 
     bool shadow, tracks;
     struct ranges later; /* drops that wait to be settled */
@@ -55,6 +60,8 @@ struct qcow2_counts {
 
 /* The block of that index, read if it has to be; *out NULL: there is no such block. */
 int qcow2_counts_block(struct qcow2_counts *c, uint64_t index, struct block **out, struct err *e);
+/* Out of memory with it; what has changed is lost. */
+void qcow2_counts_unload(struct qcow2_counts *c, struct block *b);
 /* This cluster has lost its last reference (counts_walk.c). */
 int qcow2_counts_freed(struct qcow2_counts *c, uint64_t cluster, struct err *e);
 

@@ -161,3 +161,61 @@ int qcow2_counts_held(struct qcow2_counts *c, uint64_t **clusters, size_t *n, st
     qsort(list, *n, sizeof *list, compare_u64);
     return 0;
 }
+
+/* ---- blocks that count nothing --------------------------------------------------------------- */
+
+/* Does the block count no cluster, or only the one that it is in? */
+static bool block_is_idle(const struct qcow2_counts *c, const struct block *b)
+{
+    uint64_t own = c->table[b->index] >> c->q->cluster_bits, first = b->index * c->per_block;
+    for (uint64_t in = 0; in < c->per_block; in++)
+        if (first + in != own && qcow2_count_load(c->order, b->data, in))
+            return false;
+    return true;
+}
+
+/* Take idle blocks out of the table; *gone lists them as (index, host) pairs. */
+static int idle_unlink(struct qcow2_counts *c, uint64_t *gone, size_t *n, struct err *e)
+{
+    *n = 0;
+    for (uint64_t i = 0; i < c->n; i++) {
+        struct block *b;
+        if (qcow2_counts_block(c, i, &b, e))
+            return -1;
+        if (!b || !block_is_idle(c, b))
+            continue;
+        gone[2 * *n] = i;
+        gone[2 * (*n)++ + 1] = c->table[i];
+        c->table[i] = 0;
+        qcow2_counts_unload(c, b);
+    }
+    c->table_dirty |= *n;
+    return 0;
+}
+
+/* No table refers to the block any more: nor does its cluster count, if it was not the block that
+ * counted it. */
+static int idle_free(struct qcow2_counts *c, uint64_t index, uint64_t host, struct err *e)
+{
+    uint64_t cluster = host >> c->q->cluster_bits;
+    return cluster / c->per_block == index ? qcow2_counts_freed(c, cluster, e)
+                                           : qcow2_counts_lower(c, host, c->q->cluster_size, e);
+}
+
+/* Where a block was all that another one counted, that one is next. */
+int qcow2_counts_prune(struct qcow2_counts *c, struct err *e)
+{
+    AUTO_FREE uint64_t *gone = mem_new(num_max(2 * c->n, 1), sizeof *gone, e);
+    size_t n = 1;
+    if (!gone)
+        return -1;
+    while (n) {
+        if (idle_unlink(c, gone, &n, e) ||
+            (n && (qcow2_counts_flush(c, e) || file_sync(c->q->file, e))))
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            if (idle_free(c, gone[2 * i], gone[2 * i + 1], e))
+                return -1;
+    }
+    return 0;
+}
