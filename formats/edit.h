@@ -100,8 +100,13 @@ struct edit_ops {
     /* All that was linked is part of the image on storage. */
     int (*flush)(struct image *img, struct err *e);
 
-    /* New size of the guest's disk; growing reads as zeros, or what `prealloc` reserves. The size
-     * itself changes by one last write. NULL: "Image format driver does not support resize". */
+    /* Before resize makes the image larger: up to `size` it can be mapped and written from now on
+     * (begin … end), so that what is there already can be made to read as zeros, though neither the
+     * storage nor the guest knows of more than before. NULL: what is added reads as zeros. */
+    int (*reach)(struct image *img, uint64_t size, struct err *e);
+    /* New size of the guest's disk, what is added reserved as `prealloc` says; not between begin and
+     * end. The size itself changes by one last write. Through flow/resize.h: it sees to the zeros.
+     * NULL: "Image format driver does not support resize". */
     int (*resize)(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
     /* Store another backing file name and format (NULL: none), by one write. NULL: not supported.
      */

@@ -205,19 +205,33 @@ static int raw_flush(struct image *img, struct err *e)
     return file_sync(img->file, e);
 }
 
+/* Space first: when it runs out, the file is as long as before. */
+static int reserve(struct file *f, uint64_t from, uint64_t to, enum file_prealloc how,
+                   struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    if (!file_preallocate(f, from, to - from, how, e))
+        return 0;
+    file_truncate(f, from, &ignored);
+    return -1;
+}
+
 static int raw_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
 {
-    uint64_t old = file_size(img->file);
+    const struct raw *s = img->state;
+    uint64_t old = file_size(img->file), end;
     enum file_prealloc how =
         prealloc == EDIT_PREALLOC_FULL ? FILE_PREALLOC_FULL : FILE_PREALLOC_FALLOC;
     if (prealloc == EDIT_PREALLOC_METADATA)
         return err_set(e, ENOTSUP, "Unsupported preallocation mode: metadata");
     if (json_object_get(img->spec, "size"))
         return err_set(e, ENOTSUP, "Cannot resize fixed-size raw disks");
+    if (!num_add(s->offset, size, &end) || end > INT64_MAX)
+        return err_set(e, EINVAL, "Disk size too large for the chosen offset");
     if (!file_is_regular(img->file))
-        return size <= old ? 0 : err_set(e, EINVAL, "Cannot grow device files");
-    if (file_truncate(img->file, size, e) || (prealloc != EDIT_PREALLOC_OFF && size > old &&
-                                              file_preallocate(img->file, old, size - old, how, e)))
+        return end <= old ? 0 : err_set(e, EINVAL, "Cannot grow device files");
+    if (end > old && prealloc != EDIT_PREALLOC_OFF ? reserve(img->file, old, end, how, e)
+                                                   : file_truncate(img->file, end, e))
         return -1;
     img->size = num_up(size, RAW_SECTOR);
     return 0;

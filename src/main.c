@@ -78,6 +78,14 @@ static enum plan_kind plan_wrong(struct plan *p, const char *fmt, const char *wh
     return PLAN_WRONG;
 }
 
+static enum option_outcome plan_parse(struct plan *p, int argc, char **argv)
+{
+    const struct command *c = p->command;
+    if (c->size_last)
+        return option_parse_size_last(c->rows, argc, argv, p->run.args, &p->run.operands, &p->err);
+    return option_parse(c->rows, false, argc, argv, p->run.args, &p->run.operands, &p->err);
+}
+
 static enum plan_kind plan_command(struct plan *p, int argc, char **argv)
 {
     p->command = command_find(argv[0]);
@@ -88,8 +96,10 @@ static enum plan_kind plan_command(struct plan *p, int argc, char **argv)
         return PLAN_WRONG;
     if (p->command->defaults)
         p->command->defaults(p->run.args);
-    switch (
-        option_parse(p->command->rows, false, argc, argv, p->run.args, &p->run.operands, &p->err)) {
+    enum option_outcome outcome = plan_parse(p, argc, argv);
+    if (p->command->size_last && argc < 3 && outcome != OPTION_WANT_HELP)
+        return plan_wrong(p, "Not enough arguments", "");
+    switch (outcome) {
     case OPTION_OK:
         return PLAN_COMMAND;
     case OPTION_WANT_HELP:

@@ -221,8 +221,10 @@ static int track_begin(struct qcow2 *q, struct err *e)
 int qcow2_track_touch(struct image *img, uint64_t guest, uint64_t length, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
-    if (!q->n_bitmaps)
+    uint64_t size = q->head.header.size;
+    if (!q->n_bitmaps || guest >= size) /* beyond: the disk is about to get larger */
         return 0;
+    length = num_min(length, size - guest);
     if (!q->track && track_begin(q, e))
         return -1;
     for (uint32_t i = 0; i < q->track->n; i++)

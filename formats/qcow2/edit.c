@@ -310,7 +310,7 @@ static int qcow2_edit_end(struct image *img, struct err *e)
     qcow2_track_free(q);
     qcow2_change_free(q->change);
     q->change = NULL;
-    return r ? -1 : qcow2_map_open(q, h->l1_offset, h->l1_entries, h->size, e);
+    return r ? -1 : qcow2_map_open(q, h->l1_offset, h->l1_entries, img->size, e);
 }
 
 static uint64_t qcow2_unit(struct image *img)
@@ -329,6 +329,7 @@ const struct edit_ops qcow2_edit = {
     .zero = qcow2_zero,
     .discard = qcow2_discard,
     .flush = qcow2_edit_flush,
+    .reach = qcow2_reach,
     .resize = qcow2_resize,
     .set_backing = qcow2_set_backing,
     .empty = qcow2_empty,

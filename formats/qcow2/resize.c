@@ -60,18 +60,6 @@ int qcow2_resize_l1(struct qcow2_switch *s, uint64_t **l1, uint64_t *n, uint64_t
     return shrinks ? cut(s, *l1, *n, size, e) : 0;
 }
 
-static int resize_steps(struct qcow2_switch *s, uint64_t size, struct err *e)
-{
-    uint64_t n = s->header.l1_entries;
-    AUTO_FREE uint64_t *l1 = NULL;
-    bool changed;
-    if (qcow2_words_read(s->q, s->header.l1_offset, n, &l1, e) ||
-        qcow2_resize_l1(s, &l1, &n, size, &changed, e) ||
-        (changed && qcow2_switch_active(s, l1, n, e)))
-        return -1;
-    return qcow2_switch_commit(s, e);
-}
-
 int qcow2_file_cut(struct qcow2_switch *s, struct err *e)
 {
     uint64_t end;
@@ -81,16 +69,19 @@ int qcow2_file_cut(struct qcow2_switch *s, struct err *e)
     return end < file_size(s->q->file) ? file_truncate(s->q->file, end, e) : 0;
 }
 
-static int resize_switch(struct qcow2 *q, uint64_t size, struct err *e)
+/* Whoever reads a raw data file as it is must find each cluster in its place. */
+static int grow(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
 {
-    struct qcow2_switch s;
-    if (q->data_file_raw && file_truncate(q->data_file, size, e))
+    struct qcow2 *q = qcow2_of(img);
+    struct qcow2_header *h = &q->head.header;
+    enum edit_prealloc least = q->data_file_raw ? EDIT_PREALLOC_METADATA : EDIT_PREALLOC_OFF;
+    enum edit_prealloc how = prealloc == EDIT_PREALLOC_OFF ? least : prealloc;
+    if (qcow2_reach(img, size, e) ||
+        (how != EDIT_PREALLOC_OFF && qcow2_reserve(img, h->size, size, how, e)))
         return -1;
-    if (qcow2_switch_begin(q, &s, e))
-        return -1;
-    int r = resize_steps(&s, size, e) || qcow2_file_cut(&s, e) ? -1 : 0;
-    qcow2_switch_end(&s);
-    return r;
+    h->size = size;
+    h->autoclear &= QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_RAW;
+    return qcow2_header_write(q, e) || file_sync(q->file, e) ? -1 : 0;
 }
 
 int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e)
@@ -98,11 +89,13 @@ int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, 
     struct qcow2 *q = qcow2_of(img);
     struct err second = ERR_INIT;
     uint64_t was = q->head.header.size;
-    if (prealloc != EDIT_PREALLOC_OFF)
-        return err_set(e, ENOTSUP, "Preallocation of what is added is not supported yet");
-    if (qcow2_resize_check(q, q->head.header.version, size, e) || qcow2_bitmaps_hold(q, e))
+    if (qcow2_repair_dirty(img, e) || qcow2_resize_check(q, q->head.header.version, size, e))
         return -1;
-    int r = resize_switch(q, size, e);
+    if (size == was)
+        return qcow2_reload(img, e);
+    if (qcow2_bitmaps_hold(q, e))
+        return -1;
+    int r = size < was ? qcow2_shrink(img, size, e) : grow(img, size, prealloc, e);
     if (qcow2_bitmaps_fit(img, was, r ? &second : e))
         r = -1;
     return r ? -1 : qcow2_reload(img, e);

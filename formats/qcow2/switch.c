@@ -15,7 +15,7 @@ static void switch_release(struct qcow2_switch *s)
     free(s->table);
 }
 
-int qcow2_switch_begin(struct qcow2 *q, struct qcow2_switch *s, struct err *e)
+static int switch_open(struct qcow2 *q, struct qcow2_switch *s, struct err *e)
 {
     *s = (struct qcow2_switch){.q = q, .header = q->head.header, .file_size = file_size(q->file)};
     uint64_t budget = q->budget ? q->budget : BUDGET_DEFAULT;
@@ -28,6 +28,21 @@ int qcow2_switch_begin(struct qcow2 *q, struct qcow2_switch *s, struct err *e)
         return -1;
     }
     qcow2_counts_track(s->counts);
+    return 0;
+}
+
+int qcow2_switch_begin_done(struct qcow2 *q, struct qcow2_switch *s, struct err *e)
+{
+    if (switch_open(q, s, e))
+        return -1;
+    s->committed = true;
+    return 0;
+}
+
+int qcow2_switch_begin(struct qcow2 *q, struct qcow2_switch *s, struct err *e)
+{
+    if (switch_open(q, s, e))
+        return -1;
     qcow2_counts_shadow(s->counts);
     s->header.autoclear &= QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_RAW;
     return 0;

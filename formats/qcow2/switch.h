@@ -23,6 +23,9 @@ struct qcow2_switch {
 };
 
 int qcow2_switch_begin(struct qcow2 *q, struct qcow2_switch *s, struct err *e);
+/* For what follows a change that storage has already: the counts are not in shadow, there is
+ * nothing to commit. */
+int qcow2_switch_begin_done(struct qcow2 *q, struct qcow2_switch *s, struct err *e);
 /* After commit, or instead of it: then all is as it was. */
 void qcow2_switch_end(struct qcow2_switch *s);
 

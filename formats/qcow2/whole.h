@@ -13,6 +13,15 @@ int qcow2_snapshot_delete(struct image *img, const char *id, const char *name, s
 /* empty.c */
 int qcow2_empty(struct image *img, struct err *e);
 
+/* grow.c */
+int qcow2_reach(struct image *img, uint64_t size, struct err *e);
+/* Give the guest's clusters that begin in [from, to) their places, which read as zeros. */
+int qcow2_reserve(struct image *img, uint64_t from, uint64_t to, enum edit_prealloc how,
+                  struct err *e);
+
+/* shrink.c */
+int qcow2_shrink(struct image *img, uint64_t size, struct err *e);
+
 /* resize.c */
 struct qcow2_switch;
 /* May an image of that version get that size? */

@@ -34,6 +34,7 @@ struct command {
     const struct exit_status *statuses; /* NULL = 0 and 1 as usual; ends with meaning NULL */
     size_t args_size;
     void (*defaults)(void *args); /* NULL = all zero */
+    bool size_last;               /* the last operand is a size, maybe "-1G" */
     bool parallel;                /* args begin with struct engine_args; every rank runs it */
     int (*run)(struct command_run *r);
 };

@@ -143,6 +143,39 @@ enum option_outcome option_parse(const struct option_row *rows, bool first_only,
     return OPTION_OK;
 }
 
+/* "-1G": no option is a digit. */
+static bool is_negative(const char *text)
+{
+    return text[0] == '-' && text[1] >= '0' && text[1] <= '9';
+}
+
+/* Which argument is the size: the last one, unless that is an option. 0 = leave it to parsing. */
+static int size_find(int argc, char **argv)
+{
+    const char *last = argv[argc - 1];
+    if (argc < 2 || last[0] != '-' || is_negative(last))
+        return argc - 1;
+    for (int i = argc - 1; i > 0; i--)
+        if (is_negative(argv[i]))
+            return i;
+    return 0;
+}
+
+enum option_outcome option_parse_size_last(const struct option_row *rows, int argc, char **argv,
+                                           void *args, struct operands *out, struct err *e)
+{
+    int at = size_find(argc, argv);
+    if (!at)
+        return option_parse(rows, false, argc, argv, args, out, e);
+    char *size = argv[at];
+    memmove(&argv[at], &argv[at + 1], (size_t)(argc - 1 - at) * sizeof *argv);
+    argv[argc - 1] = NULL; /* as the end of a command line is */
+    enum option_outcome outcome = option_parse(rows, false, argc - 1, argv, args, out, e);
+    argv[argc - 1] = size;
+    out->n++;
+    return outcome;
+}
+
 void option_release(const struct option_row *rows, void *args)
 {
     for (; !option_row_ends(rows); rows++)

@@ -96,6 +96,11 @@ enum option_outcome {
 enum option_outcome option_parse(const struct option_row *rows, bool first_only, int argc,
                                  char **argv, void *args, struct operands *out, struct err *e);
 
+/* The same for a command line that ends with a size, "-1G" too; options may follow it nevertheless.
+ */
+enum option_outcome option_parse_size_last(const struct option_row *rows, int argc, char **argv,
+                                           void *args, struct operands *out, struct err *e);
+
 /* Free what TAKE_LIST rows hold. */
 void option_release(const struct option_row *rows, void *args);
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "flow/inplace.h"
+#include "flow/resize.h"
 #include "flow/partition.h"
 #include "flow/read.h"
 #include "flow/walk.h"
@@ -76,13 +77,10 @@ static int job_failed(struct err *e)
 
 static int grow_base(struct commit *c, struct err *e)
 {
-    const struct edit_ops *ops = c->base->format->edit;
     uint64_t size = c->o->image->size;
     if (size <= c->base->size)
         return 0;
-    if (!ops || !ops->resize)
-        return err_set(e, ENOTSUP, "Image format driver does not support resize");
-    return ops->resize(c->base, size, EDIT_PREALLOC_OFF, e);
+    return resize_image(c->base, size, EDIT_PREALLOC_OFF, e);
 }
 
 /* ---- the chunks ------------------------------------------------------------------------------ */
