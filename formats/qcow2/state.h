@@ -147,7 +147,8 @@ uint64_t qcow2_file_limit(const struct qcow2 *q);
 
 /* Write q->head.header, without what follows it: one write, well inside a sector. */
 int qcow2_header_write(struct qcow2 *q, struct err *e);
-/* Write all of q->head: the first cluster, as far as it differs. */
+/* Write all of q->head: a stop at any sector leaves what it was or what it is to be. Chooses the
+ * place of the backing file's name. On storage when it returns. */
 int qcow2_head_write(struct qcow2 *q, struct err *e);
 
 int qcow2_data_file_open(struct image *img, struct err *e); /* data_file.c */

@@ -20,16 +20,37 @@ overlay() {
     contents image "$1" "$T/model"
 }
 
-for options in cluster_size=64k compat=0.10 cluster_size=4k,refcount_bits=8 extended_l2=on lazy_refcounts=on; do
+for options in compat=0.10 cluster_size=4k,refcount_bits=8 extended_l2=on; do
     overlay qcow2 $options
     crash "another image, $options" "$IMG" rebase -b new -F raw image -- content image qcow2 "$T/model"
-    overlay qcow2 $options
-    crash "no image, $options" "$IMG" rebase -b "" image -- content image qcow2 "$T/model"
 done
+overlay qcow2 cluster_size=64k
+crash "no image" "$IMG" rebase -b "" image -- content image qcow2 "$T/model"
 overlay qcow2 cluster_size=64k
 crash "compressed" "$IMG" rebase -c -b new -F raw image -- content image qcow2 "$T/model"
 overlay qed cluster_size=64k
 crash "qed" "$IMG" rebase -f qed -b new -F raw image -- content image qed "$T/model"
+
+# The name alone: of an image that shows the same. Header, extensions and name do not fit into one
+# sector, and move when the format's extension comes or goes or something comes before the name.
+far=$(printf './%.0s' {1..450})
+for options in cluster_size=64k compat=0.10,cluster_size=1k cluster_size=512; do
+    for steps in "old other" "other ${far:0:100}old" "${far}other old" "${far}other ${far}old"; do
+        case $options-$steps in *=512-*././*) continue ;; esac # no room for such a name
+        overlay qcow2 $options
+        cp old other
+        "$REF" rebase -u -b "${steps% *}" -F qcow2 image
+        crash "a name, $options, ${#steps}" "$IMG" rebase -u -b "${steps#* }" -F qcow2 image -- \
+            content image qcow2 "$T/model"
+    done
+done
+overlay qcow2 cluster_size=64k
+crash "a bitmap" "$IMG" bitmap --add image b -- content image qcow2 "$T/model"
+overlay qcow2 compat=0.10
+crash "another version" "$IMG" amend -o compat=1.1 image -- content image qcow2 "$T/model"
+overlay qcow2 cluster_size=64k
+crash "an old version" "$IMG" amend -o compat=0.10 image -- content image qcow2 "$T/model"
+
 overlay qcow2 cluster_size=64k
 crash_unsynced "unsynced" "$IMG" rebase -b new -F raw image -- content image qcow2 "$T/model"
 finish
