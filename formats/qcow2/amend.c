@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/qcow2/bitmap_track.h"
 #include "formats/qcow2/expand.h"
 #include "formats/qcow2/whole.h"
 
@@ -244,6 +245,7 @@ static int set_head(struct amend *a, struct err *e)
     if (!p->data_raw)
         h->autoclear &= ~QCOW2_AUTOCLEAR_DATA_RAW;
     x->has_bitmaps &= !is_downgrade(a);
+    x->stale_bitmaps = false;
     return set_features(a, x, e) || set_data_file(a, x, e) || try_head(a, e) ? -1 : 0;
 }
 
@@ -269,7 +271,7 @@ static bool needs_switch(const struct amend *a)
            a->plan->size != h->size || grows;
 }
 
-static int switch_run(struct amend *a, struct err *e)
+static int switch_once(struct amend *a, struct err *e)
 {
     if (a->q->data_file_raw && a->plan->size != a->q->head.header.size &&
         file_truncate(a->q->data_file, a->plan->size, e))
@@ -281,6 +283,20 @@ static int switch_run(struct amend *a, struct err *e)
     qcow2_switch_end(&a->s);
     free(a->l1);
     free(a->snapshot_l1);
+    return rc;
+}
+
+/* Bitmaps, if there can be any, follow another size. */
+static int switch_run(struct amend *a, struct err *e)
+{
+    struct err second = ERR_INIT;
+    uint64_t was = a->q->head.header.size;
+    bool fits = a->plan->size != was && a->plan->version >= 3;
+    if (fits && qcow2_bitmaps_hold(a->q, e))
+        return -1;
+    int rc = switch_once(a, e);
+    if (fits && qcow2_bitmaps_fit(a->img, was, rc ? &second : e))
+        rc = -1;
     if (rc)
         return -1;
     if (!a->q->head.ext.has_bitmaps)
