@@ -1,6 +1,7 @@
 #include "formats/bitmap.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,15 @@ int bitmap_check_usable(const struct bitmap *b, struct err *e)
         return 0;
     err_set(e, EINVAL, "Bitmap '%s' is inconsistent and cannot be used", b->name);
     return err_hint(e, "Try block-dirty-bitmap-remove to delete this bitmap from disk\n");
+}
+
+int bitmap_check_size(const struct bitmap *b, uint64_t size, struct err *e)
+{
+    return b->size == size ? 0
+                           : err_set(e, EINVAL,
+                                     "Bitmaps are of different sizes (destination size is %" PRIu64
+                                     ", source size is %" PRIu64 ") and can't be merged",
+                                     size, b->size);
 }
 
 /* ---- another granularity --------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct bitmap {
     bool enabled;              /* "auto": writes set bits in it */
     bool inconsistent;         /* "in-use": not to be trusted */
     uint64_t n_bits;
+    uint64_t size;   /* guest bytes of the disk that it was made for */
     uint64_t *table; /* owned: the driver's own, kept from the first read on */
 };
 
@@ -47,6 +48,8 @@ int bitmap_find(struct image *img, const char *name, struct bitmap *out, struct 
 int bitmap_not_found(const char *name, struct err *e);
 /* 0, or an error for one that cannot be trusted. */
 int bitmap_check_usable(const struct bitmap *b, struct err *e);
+/* 0, or an error for one that cannot be merged into those of a disk of `size` bytes. */
+int bitmap_check_size(const struct bitmap *b, uint64_t size, struct err *e);
 
 /* Or the bits of b that stand for the same guest bytes into the bits [first, first + n) of a bitmap
  * of another granularity, of which `bits` begins with the first. `piece` is scratch. */
@@ -65,6 +68,8 @@ int bitmap_project(struct image *img, struct bitmap *b, unsigned granularity_bit
  * between edit_ops.begin and end. Errors are whole sentences without the bitmap's operation.
  */
 struct bitmap_ops {
+    /* Can this image have any? The others only if so. */
+    bool (*supported)(struct image *img);
     int (*begin)(struct image *img, struct err *e);
     /* Could a bitmap of this name be kept in the image? Not whether there is one. */
     int (*check)(struct image *img, const char *name, unsigned granularity_bits, struct err *e);

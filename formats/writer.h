@@ -170,7 +170,8 @@ struct writer_ops {
     int (*publish)(struct writer *w, uint64_t chunk, const need_t *need, size_t n,
                    const struct placing *placed, struct pages *pages, struct err *e);
     /* Rank 0, between the last publish and finish: a bitmap like `b` of image `from` with its bits
-     * (NULL: all clear). NULL: cannot. */
+     * (NULL: all clear). NULL: cannot. takes_bitmaps: can this image have any? */
+    bool (*takes_bitmaps)(const struct writer *w);
     int (*add_bitmap)(struct writer *w, struct cursor *c, struct image *from, struct bitmap *b,
                       struct pages *pages, struct err *e);
     /* Rank 0, after all data is on storage: the remaining tables, then a sync, then the header (the

@@ -316,6 +316,20 @@ static int head_run(struct amend *a, struct err *e)
     return qcow2_head_write(q, e) || file_sync(q->file, e) ? -1 : 0;
 }
 
+/* Bitmaps that stay are to fit the disk. */
+static int switch_fitting(struct amend *a, struct err *e)
+{
+    struct err second = ERR_INIT;
+    uint64_t was = a->q->head.header.size;
+    bool fits = a->plan->size != was && !is_downgrade(a);
+    if (fits && qcow2_bitmaps_hold(a->q, e))
+        return -1;
+    int rc = switch_run(a, e);
+    if (fits && qcow2_bitmaps_fit(a->img, was, rc ? &second : e))
+        rc = -1;
+    return rc;
+}
+
 /* Is anything of what the tables and the first cluster say to be another? */
 static bool is_change(const struct qcow2 *q, const struct qcow2_plan *p)
 {
@@ -332,7 +346,7 @@ static int qcow2_amend_run(struct image *img, const struct amend_request *r, str
     struct amend a = {.img = img, .q = q, .request = r, .plan = &plan};
     const struct luks_area area = qcow2_crypto_area(q);
     if (qcow2_plan_make(img, r, &plan, e) ||
-        (is_change(q, &plan) && (needs_switch(&a) ? switch_run(&a, e) : head_run(&a, e))))
+        (is_change(q, &plan) && (needs_switch(&a) ? switch_fitting(&a, e) : head_run(&a, e))))
         return -1;
     return plan.keys ? luks_amend_apply(&area, &q->luks, plan.keys, e) : 0;
 }

@@ -135,7 +135,8 @@ int qcow2_bitmap_describe(const struct qcow2 *q, const struct qcow2_bitmap *b, s
     *out = (struct bitmap){.granularity_bits = b->granularity_bits,
                            .enabled = b->flags & QCOW2_BITMAP_AUTO,
                            .inconsistent = b->flags & QCOW2_BITMAP_IN_USE,
-                           .n_bits = bitmap_bits(q->head.header.size, b->granularity_bits)};
+                           .n_bits = bitmap_bits(q->head.header.size, b->granularity_bits),
+                           .size = q->head.header.size};
     out->name = mem_strdup(b->name, e);
     return out->name ? 0 : -1;
 }

@@ -12,6 +12,11 @@ static struct qcow2_bitmap_change *change_of(struct image *img)
     return qcow2_of(img)->bitmap_change;
 }
 
+static bool ops_supported(struct image *img)
+{
+    return qcow2_of(img)->head.header.version >= 3;
+}
+
 static int ops_begin(struct image *img, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
@@ -147,6 +152,7 @@ static int ops_merge(struct image *img, const char *name, struct image *from, st
 }
 
 const struct bitmap_ops qcow2_bitmap_ops = {
+    .supported = ops_supported,
     .begin = ops_begin,
     .check = ops_check,
     .add = ops_add,

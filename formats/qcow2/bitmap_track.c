@@ -299,20 +299,3 @@ int qcow2_bitmaps_fit(struct image *img, uint64_t was, struct err *e)
     qcow2_bitmap_change_free(c);
     return r;
 }
-
-/* ---- none at all ----------------------------------------------------------------------------- */
-
-int qcow2_bitmaps_remove(struct qcow2 *q, struct err *e)
-{
-    struct qcow2_bitmap_change *c;
-    int r = 0;
-    if (!q->n_bitmaps)
-        return 0;
-    if (qcow2_bitmap_change_open(q, &c, e))
-        return -1;
-    for (uint32_t i = 0; !r && i < q->n_bitmaps; i++)
-        r = qcow2_bitmap_change_remove(c, i, e);
-    r = r || qcow2_bitmap_change_commit(c, e) ? -1 : 0;
-    qcow2_bitmap_change_free(c);
-    return r;
-}

@@ -26,7 +26,4 @@ int qcow2_bitmaps_hold(struct qcow2 *q, struct err *e);
  * stays in use: told to img->flags.repairs. */
 int qcow2_bitmaps_fit(struct image *img, uint64_t was, struct err *e);
 
-/* No bitmap is left (as for a version that cannot have any). */
-int qcow2_bitmaps_remove(struct qcow2 *q, struct err *e);
-
 #endif

@@ -66,8 +66,6 @@ static int dir_add(struct qcow2_meta *m, const struct bitmap *b, uint64_t host, 
 int qcow2_meta_add_bitmap(struct qcow2_meta *m, struct cursor *c, struct image *from,
                           struct bitmap *b, struct pages *pages, struct err *e)
 {
-    if (m->create->version < 3)
-        return err_set(e, ENOTSUP, "Format driver 'qcow2' does not support bitmaps");
     if (strlen(b->name) > BITMAP_NAME_MAX || m->n_bitmaps == QCOW2_MAX_BITMAPS ||
         num_div_up(b->n_bits, 8 * m->l->cluster) > UINT32_MAX / 8)
         return err_set(e, EFBIG, "Bitmap '%.64s' is too large", b->name);

@@ -199,6 +199,11 @@ static int qcow2_writer_publish(struct writer *base, uint64_t chunk, const need_
     return qcow2_meta_publish(w->meta, first_block(base, chunk), need, n, placed, pages, e);
 }
 
+static bool qcow2_writer_takes_bitmaps(const struct writer *base)
+{
+    return writer_of(base)->create.version >= 3;
+}
+
 static int qcow2_writer_add_bitmap(struct writer *base, struct cursor *c, struct image *from,
                                    struct bitmap *b, struct pages *pages, struct err *e)
 {
@@ -291,6 +296,7 @@ const struct writer_ops qcow2_writer = {
     .begin = qcow2_writer_begin,
     .place = qcow2_writer_place,
     .publish = qcow2_writer_publish,
+    .takes_bitmaps = qcow2_writer_takes_bitmaps,
     .add_bitmap = qcow2_writer_add_bitmap,
     .finish = qcow2_writer_finish,
     .packer_new = qcow2_packer_new,

@@ -1,7 +1,6 @@
 #include "flow/bitmap.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -65,11 +64,8 @@ static int merge_from(const struct bitmap_job *job, const struct bitmap *into, s
     struct image *from = job->source ? job->source : job->image;
     if (bitmap_check_usable(into, e) || bitmap_check_usable(b, e))
         return -1;
-    if (from->size != job->image->size)
-        return err_set(e, EINVAL,
-                       "Bitmaps are of different sizes (destination size is %" PRIu64
-                       ", source size is %" PRIu64 ") and can't be merged",
-                       job->image->size, from->size);
+    if (bitmap_check_size(b, into->size, e))
+        return -1;
     bool itself = !job->source && !strcmp(into->name, b->name);
     return itself ? 0 : job->image->format->bitmaps->merge(job->image, job->name, from, b, e);
 }

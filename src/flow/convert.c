@@ -307,6 +307,8 @@ static int begin(struct convert *c, struct err *e)
         return -1;
     if (target_begin(c->o, &c->target, &c->plan, e) < 0)
         return -1;
+    if (c->o->bitmaps && bitmaps_check_target(&c->source, &c->target, e) < 0)
+        return -1;
     set_rules(c);
     c->telling = (struct telling){.o = c->o, .report = c->report, .size = c->source.size};
     if (c->report->exact && source_data_bytes(&c->source, &c->telling.data_total, e) < 0)
@@ -399,7 +401,7 @@ static int run(struct engine *g, struct convert *c, struct err *e)
 static int finish(struct convert *c, struct err *e)
 {
     struct cursor *cursor = c->placer ? placer_cursor(c->placer) : NULL;
-    if (c->o->bitmaps && bitmaps_copy(c->o, &c->source, &c->target, cursor, e) < 0)
+    if (c->o->bitmaps && bitmaps_copy(c->report, &c->source, &c->target, cursor, e) < 0)
         return -1;
     if (target_finish(c->o, &c->target, cursor, e) < 0)
         return -1;
