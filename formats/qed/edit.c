@@ -34,7 +34,7 @@ static int mark_set(struct image *img, bool set, struct err *e)
         return 0;
     if (qed_header_update(img->file, &h, e))
         return -1;
-    q->header = h;
+    q->header.features = h.features; /* all else is being read by the map */
     return 0;
 }
 
