@@ -141,6 +141,9 @@ static void plain_images(void **state)
     crowd("raw", "");
     crowd("qcow2", "");
     crowd("qcow2", "cluster_size=4k");
+    crowd("vhdx", "block_size=1M");
+    crowd("vmdk", "");
+    crowd("vmdk", "subformat=monolithicFlat");
 }
 
 static void clusters_in_parts(void **state)
