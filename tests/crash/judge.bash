@@ -6,6 +6,7 @@
 #   judge.bash mends IMAGE FORMAT BEFORE             a check -r all ends well, and then it reads as BEFORE
 #   judge.bash grows IMAGE BEFORE AFTER     sectors of a qcow2 image that may still be shorter than they
 #   judge.bash theirs IMAGE FORMAT BEFORE AFTER      sectors, after the original's check -r all
+#   judge.bash snapshot IMAGE NAME MODEL    the snapshot of this name, if there is one, reads as MODEL
 #   judge.bash opens IMAGE FORMAT                    ... and that is all
 # Several, with "and" between them.
 # shellcheck shell=bash
@@ -50,6 +51,12 @@ theirs() {
     case $rc in 0 | 3 | 63) ;; *) wrong "the original cannot mend it: $(cat .said)" ;; esac
     "$REF" convert -f "$2" -O raw "$1" .raw || wrong "the original cannot read it"
     "$REPLAY" sectors "$3" "$4" .raw
+}
+
+snapshot() {
+    "$IMG" snapshot -l "$1" | awk "NR > 2 { print \$2 }" | grep -qx "$2" || return 0
+    "$IMG" convert -l "snapshot.name=$2" -O raw "$1" .raw || wrong "snapshot $2 cannot be read"
+    same_as "$3" || wrong "snapshot $2 has changed"
 }
 
 grows() {
