@@ -4,6 +4,7 @@
 #
 #   SEEDS="1 2 3" bash tests/interop/rebase-random.sh
 . "$(dirname "$0")/../lib.sh"
+. "$TESTS/interop/random.bash"
 need_reference
 scratch 300
 cd "$T"
@@ -13,57 +14,6 @@ formats="qcow2 qcow2 qcow2 qed"
 "$REF" create -q -f qed probe 64k
 try "$IMG" rebase -u -f qed probe
 [ $rc = 0 ] || formats=qcow2 # qed is not written in place yet
-
-# pick WORD...: one of them
-pick() {
-    shift $((RANDOM % $#))
-    echo "$1"
-}
-
-# A layer's size: mostly that of the disk, else shorter, or longer.
-size() {
-    pick 8M 8M 8M 8M 3M 5000704 9M 8389120
-}
-
-options() {
-    case $1 in
-    qcow2) pick cluster_size=64k cluster_size=64k compat=0.10 cluster_size=512 cluster_size=4k \
-        cluster_size=2M extended_l2=on extended_l2=on,cluster_size=16k lazy_refcounts=on ;;
-    qed) pick cluster_size=64k cluster_size=4k ;;
-    esac
-}
-
-# scatter FORMAT FILE TIMES: random writes, zeros, discards
-scatter() {
-    local args=() i at length bytes
-    bytes=$("$REF" info -U --output=json -f "$1" "$2" | jq '."virtual-size"')
-    for ((i = 0; i < $3; i++)); do
-        at=$((RANDOM * 512 % bytes))
-        length=$(pick 512 512 4096 40960 65536 131072 500224)
-        [ $((RANDOM % 3)) = 0 ] && at=$((at / 65536 * 65536))
-        [ $((at + length)) -le "$bytes" ] || length=$(((bytes - at) / 512 * 512))
-        [ "$length" -gt 0 ] || continue
-        case $((RANDOM % 10)) in
-        0) args+=(-c "write -z $at $length") ;;
-        1) [ "$1" = qcow2 ] && args+=(-c "write -z -u $at $length") ;;
-        2) [ "$1" = raw ] && args+=(-c "discard $at $length") ;;
-        *) args+=(-c "write -P $((RANDOM % 4)) $at $length") ;;
-        esac
-    done
-    "$REF_IO" -f "$1" "${args[@]}" "$2" >"$T/.io" 2>&1 || fail "qemu-io: $(cat "$T/.io")"
-}
-
-# layer NAME FORMAT [BACKING BACKING-FORMAT]: sizes of layers differ
-layer() {
-    local o
-    o=$(options "$2")
-    if [ $# = 4 ]; then
-        "$REF" create -q -f "$2" ${o:+-o $o} -b "$3" -F "$4" "$1" "$(size)"
-    else
-        "$REF" create -q -f "$2" ${o:+-o $o} "$1" "$(size)"
-    fi
-    scatter "$2" "$1" $((RANDOM % 10 + 2))
-}
 
 # chain NAME LENGTH: NAME.0 below, each in the one above; sets top and its format
 chain() {
