@@ -75,30 +75,13 @@ static int job_failed(struct err *e)
     return said ? walk_fail(e, e->no, said, "Block job failed") : -1;
 }
 
-/* What is added to the base reads as zeros to those above it, so it must not show what lies below.
- */
-static int hide_below(struct commit *c, uint64_t from, struct err *e)
-{
-    const struct image *below = c->base->backing;
-    uint64_t end = below ? num_min(below->size, c->base->size) : 0;
-    if (from >= end)
-        return 0;
-    return edit_zero(c->edit, from, end - from, EDIT_ZERO_DROP, e) || edit_flush(c->edit, e) ? -1
-                                                                                             : 0;
-}
-
+/* What is added reads as zeros, whatever lies below the base. */
 static int grow_base(struct commit *c, struct err *e)
 {
     uint64_t size = c->o->image->size;
     if (size <= c->base->size)
         return 0;
     return resize_image(c->base, size, EDIT_PREALLOC_OFF, e);
-}
-
-static int begin_base(struct commit *c, struct err *e)
-{
-    uint64_t was = c->base->size;
-    return grow_base(c, e) || edit_begin(c->base, &c->edit, e) || hide_below(c, was, e) ? -1 : 0;
 }
 
 /* ---- the chunks ------------------------------------------------------------------------------ */
@@ -140,7 +123,7 @@ static int begin(struct commit *c, struct err *e)
 {
     if (find_base(c, e) || open_base(c, e))
         return -1;
-    if (begin_base(c, e))
+    if (grow_base(c, e) || edit_begin(c->base, &c->edit, e))
         return job_failed(e);
     set_source(c);
     return 0;
