@@ -9,6 +9,7 @@
 #define FORMATS_AMEND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "formats/options.h"
@@ -18,6 +19,10 @@ struct image;
 struct amend_request {
     const struct options *options; /* of amend_ops.options; only what was given counts */
     bool force;                    /* also what loses data or keys for good */
+    /* When all is checked, before the guest's disk gets larger: what is there already of
+     * [from, to), which can be written by now (see edit_ops.reach), is to read as zeros. May be
+     * NULL. */
+    int (*zero)(struct image *img, uint64_t from, uint64_t to, struct err *e);
     /* percent done, ascending; may be NULL */
     void (*progress)(void *ctx, double percent);
     void *ctx;

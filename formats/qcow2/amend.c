@@ -1,10 +1,11 @@
 /*
  * formats/amend.h for qcow2: all that is asked for comes about as one switch (switch.h).
  *
- *     plan ──▶ size ──▶ zeros become data, bitmaps go ──▶ snapshots ──▶ counts ──▶ head ──▶ keys
- *                       ╰─── for version 2 ────────╯
+ *     plan ──▶ zeros become data, bitmaps go ──▶ snapshots ──▶ counts ──▶ head ──▶ keys
+ *              ╰─── for version 2 ────────╯
  *
- * The key slots have a place of their own, and change by writes of their own.
+ * A larger disk has room made for it before, a smaller one is cut off after. The key slots have a
+ * place of their own, and change by writes of their own.
  */
 #include "formats/qcow2/amend.h"
 
@@ -83,22 +84,17 @@ static int check_packed(struct amend *a, struct err *e)
                             "compressed clusters");
 }
 
-static int set_size(struct amend *a, struct err *e)
-{
-    if (a->plan->size == a->s.header.size)
-        return 0;
-    return qcow2_resize_l1(&a->s, &a->l1, &a->n_l1, a->plan->size, &a->l1_changed, e);
-}
-
 /* ---- what version 2 has not ------------------------------------------------------------------ */
 
+/* Beyond the end of its disk there is the state of a machine. */
 static int expand_snapshot(struct amend *a, struct qcow2_expand *x, uint32_t i, struct err *e)
 {
     const struct qcow2_snapshot *snapshot = &a->q->snapshots[i];
     uint64_t n = snapshot->l1_entries;
     AUTO_FREE uint64_t *l1 = NULL;
     bool changed;
-    if (snapshot_table(a->q, i, &l1, e) || qcow2_expand_l1(x, l1, n, &changed, e))
+    if (snapshot_table(a->q, i, &l1, e) ||
+        qcow2_expand_l1(x, l1, n, INT64_MAX, &changed, e))
         return -1;
     if (!changed)
         return 0;
@@ -111,10 +107,8 @@ static int expand_snapshot(struct amend *a, struct qcow2_expand *x, uint32_t i, 
 
 static int expand_steps(struct amend *a, struct qcow2_expand *x, struct err *e)
 {
-    bool changed;
-    if (qcow2_expand_l1(x, a->l1, a->n_l1, &changed, e))
+    if (qcow2_expand_l1(x, a->l1, a->n_l1, a->plan->size, &a->l1_changed, e))
         return -1;
-    a->l1_changed |= changed;
     for (uint32_t i = 0; i < a->q->n_snapshots; i++)
         if (expand_snapshot(a, x, i, e))
             return -1;
@@ -124,9 +118,7 @@ static int expand_steps(struct amend *a, struct qcow2_expand *x, struct err *e)
 static int expand_zeros(struct amend *a, struct err *e)
 {
     struct qcow2_expand x;
-    /* what a smaller image gives up counts as free already, while the storage still needs it */
-    bool shrinks = a->plan->size < a->q->head.header.size;
-    int rc = qcow2_expand_init(&x, &a->s, a->img->backing_name, !shrinks, a->request, e);
+    int rc = qcow2_expand_init(&x, &a->s, a->img->backing_name, a->request, e);
     if (!rc)
         rc = expand_steps(a, &x, e);
     qcow2_expand_release(&x);
@@ -240,6 +232,7 @@ static int set_head(struct amend *a, struct err *e)
     const struct qcow2_plan *p = a->plan;
     a->s.whole_head = true;
     h->refcount_order = p->refcount_order;
+    h->size = p->size;
     if (h->version >= 3)
         h->compatible = (h->compatible & ~QCOW2_COMPAT_LAZY) | (p->lazy ? QCOW2_COMPAT_LAZY : 0);
     if (!p->data_raw)
@@ -253,7 +246,7 @@ static int set_head(struct amend *a, struct err *e)
 
 static int switch_steps(struct amend *a, struct err *e)
 {
-    if (amend_load(a, e) || check_packed(a, e) || set_size(a, e) || downgrade(a, e) ||
+    if (amend_load(a, e) || check_packed(a, e) || downgrade(a, e) ||
         (a->l1_changed && qcow2_switch_active(&a->s, a->l1, a->n_l1, e)) || put_snapshots(a, e) ||
         set_head(a, e) || qcow2_switch_commit(&a->s, e))
         return -1;
@@ -267,15 +260,11 @@ static bool needs_switch(const struct amend *a)
     bool grows = false;
     for (uint32_t i = 0; i < a->q->n_snapshots; i++)
         grows |= qcow2_snapshot_grows(a->plan->version, &a->q->snapshots[i]);
-    return is_downgrade(a) || a->plan->refcount_order != h->refcount_order ||
-           a->plan->size != h->size || grows;
+    return is_downgrade(a) || a->plan->refcount_order != h->refcount_order || grows;
 }
 
-static int switch_once(struct amend *a, struct err *e)
+static int switch_run(struct amend *a, struct err *e)
 {
-    if (a->q->data_file_raw && a->plan->size != a->q->head.header.size &&
-        file_truncate(a->q->data_file, a->plan->size, e))
-        return -1;
     if (qcow2_switch_begin(a->q, &a->s, e))
         return -1;
     a->s.header.version = a->plan->version;
@@ -284,24 +273,6 @@ static int switch_once(struct amend *a, struct err *e)
     free(a->l1);
     free(a->snapshot_l1);
     return rc;
-}
-
-/* Bitmaps, if there can be any, follow another size. */
-static int switch_run(struct amend *a, struct err *e)
-{
-    struct err second = ERR_INIT;
-    uint64_t was = a->q->head.header.size;
-    bool fits = a->plan->size != was && a->plan->version >= 3;
-    if (fits && qcow2_bitmaps_hold(a->q, e))
-        return -1;
-    int rc = switch_once(a, e);
-    if (fits && qcow2_bitmaps_fit(a->img, was, rc ? &second : e))
-        rc = -1;
-    if (rc)
-        return -1;
-    if (!a->q->head.ext.has_bitmaps)
-        qcow2_bitmaps_free(a->q);
-    return qcow2_reload(a->img, e);
 }
 
 static int head_run(struct amend *a, struct err *e)
@@ -316,18 +287,44 @@ static int head_run(struct amend *a, struct err *e)
     return qcow2_head_write(q, e) || file_sync(q->file, e) ? -1 : 0;
 }
 
-/* Bitmaps that stay are to fit the disk. */
-static int switch_fitting(struct amend *a, struct err *e)
+/* ---- another size ---------------------------------------------------------------------------- */
+
+/* Before the header says so. */
+static int make_room(struct amend *a, struct err *e)
+{
+    uint64_t was = a->q->head.header.size, size = a->plan->size;
+    if (size <= was)
+        return 0;
+    if (qcow2_stretch(a->img, size, e) ||
+        (a->request->zero && a->request->zero(a->img, was, size, e)))
+        return -1;
+    return a->plan->data_raw ? qcow2_reserve(a->img, was, size, EDIT_PREALLOC_METADATA, e) : 0;
+}
+
+static int change(struct amend *a, struct err *e)
+{
+    uint64_t was = a->q->head.header.size;
+    if (make_room(a, e) || (needs_switch(a) ? switch_run(a, e) : head_run(a, e)))
+        return -1;
+    return a->plan->size < was ? qcow2_shrink(a->img, a->plan->size, e) : 0;
+}
+
+/* Bitmaps, if there can be any, follow another size. */
+static int change_all(struct amend *a, struct err *e)
 {
     struct err second = ERR_INIT;
     uint64_t was = a->q->head.header.size;
-    bool fits = a->plan->size != was && !is_downgrade(a);
+    bool fits = a->plan->size != was && a->plan->version >= 3;
     if (fits && qcow2_bitmaps_hold(a->q, e))
         return -1;
-    int rc = switch_run(a, e);
+    int rc = change(a, e);
     if (fits && qcow2_bitmaps_fit(a->img, was, rc ? &second : e))
         rc = -1;
-    return rc;
+    if (rc)
+        return -1;
+    if (!a->q->head.ext.has_bitmaps)
+        qcow2_bitmaps_free(a->q);
+    return qcow2_reload(a->img, e);
 }
 
 /* Is anything of what the tables and the first cluster say to be another? */
@@ -345,8 +342,7 @@ static int qcow2_amend_run(struct image *img, const struct amend_request *r, str
     struct qcow2 *q = qcow2_of(img);
     struct amend a = {.img = img, .q = q, .request = r, .plan = &plan};
     const struct luks_area area = qcow2_crypto_area(q);
-    if (qcow2_plan_make(img, r, &plan, e) ||
-        (is_change(q, &plan) && (needs_switch(&a) ? switch_fitting(&a, e) : head_run(&a, e))))
+    if (qcow2_plan_make(img, r, &plan, e) || (is_change(q, &plan) && change_all(&a, e)))
         return -1;
     return plan.keys ? luks_amend_apply(&area, &q->luks, plan.keys, e) : 0;
 }

@@ -14,11 +14,11 @@ struct moved {
     uint64_t from, to;
 };
 
-int qcow2_expand_init(struct qcow2_expand *x, struct qcow2_switch *s, bool hides, bool keeps,
+int qcow2_expand_init(struct qcow2_expand *x, struct qcow2_switch *s, bool hides,
                       const struct amend_request *request, struct err *e)
 {
     const struct qcow2 *q = s->q;
-    *x = (struct qcow2_expand){.s = s, .hides = hides, .keeps = keeps, .request = request};
+    *x = (struct qcow2_expand){.s = s, .hides = hides, .request = request};
     x->all = s->header.l1_entries;
     for (uint32_t i = 0; i < q->n_snapshots; i++)
         x->all += q->snapshots[i].l1_entries;
@@ -88,6 +88,7 @@ struct job {
     uint64_t first;      /* guest cluster of its first entry */
     uint64_t references; /* L1 entries that refer to it */
     bool own;            /* the active state's alone */
+    uint64_t end;        /* the disk's size in clusters */
     uint64_t from, n;    /* entries that wait for a place */
 };
 
@@ -114,7 +115,7 @@ static int is_kept(struct qcow2_expand *x, const struct job *j, const struct tab
                    bool *kept, struct err *e)
 {
     uint64_t count = 0;
-    *kept = entry->has_host && x->keeps;
+    *kept = entry->has_host;
     if (*kept && qcow2_counts_get(x->s->counts, entry->host >> x->s->q->cluster_bits, &count, e))
         return -1;
     *kept &= count == j->references;
@@ -136,7 +137,7 @@ static int entry_expand(struct qcow2_expand *x, struct job *j, uint64_t i, uint6
     be64_store(qcow2_switch_entry(s, i), 0);
     if (entry->has_host && qcow2_counts_lower(s->counts, entry->host, cluster, e))
         return -1;
-    if (!x->hides)
+    if (!x->hides || j->first + i >= j->end)
         return 0;
     if (j->n && j->from + j->n != i && fresh_place(x, j, e))
         return -1;
@@ -186,11 +187,13 @@ static int table_follow(struct qcow2_expand *x, const struct moved *m, struct er
                : 0;
 }
 
-static int table_first(struct qcow2_expand *x, uint64_t index, uint64_t *word, uint64_t host,
-                       bool *changed, struct err *e)
+static int table_first(struct qcow2_expand *x, uint64_t index, uint64_t size, uint64_t *word,
+                       uint64_t host, bool *changed, struct err *e)
 {
     struct qcow2_switch *s = x->s;
-    struct job j = {.first = index * s->q->l2_entries, .own = *word & QCOW2_COPIED};
+    struct job j = {.first = index * s->q->l2_entries,
+                    .own = *word & QCOW2_COPIED,
+                    .end = num_div_up(size, s->q->cluster_size)};
     uint64_t to;
     if (qcow2_counts_get(s->counts, host >> s->q->cluster_bits, &j.references, e) ||
         table_expand(x, &j, changed, e))
@@ -212,7 +215,8 @@ static void expand_tell(struct qcow2_expand *x, uint64_t n)
         amend_progress(x->request, 100.0 * (double)num_min(x->done, x->all) / (double)x->all);
 }
 
-int qcow2_expand_l1(struct qcow2_expand *x, uint64_t *l1, uint64_t n, bool *changed, struct err *e)
+int qcow2_expand_l1(struct qcow2_expand *x, uint64_t *l1, uint64_t n, uint64_t size, bool *changed,
+                    struct err *e)
 {
     *changed = false;
     for (uint64_t i = 0; i < n; i++) {
@@ -221,7 +225,7 @@ int qcow2_expand_l1(struct qcow2_expand *x, uint64_t *l1, uint64_t n, bool *chan
         if (qcow2_switch_table(x->s, i, l1[i], &host, e))
             return -1;
         const struct moved *m = host ? moved_find(x, host) : NULL;
-        if (m ? table_follow(x, m, e) : host ? table_first(x, i, &l1[i], host, &one, e) : 0)
+        if (m ? table_follow(x, m, e) : host ? table_first(x, i, size, &l1[i], host, &one, e) : 0)
             return -1;
         if (m)
             l1[i] = m->to | (l1[i] & QCOW2_COPIED);

@@ -8,7 +8,6 @@
 struct qcow2_expand {
     struct qcow2_switch *s;
     bool hides; /* below the image there is another, so that zeros must be stored */
-    bool keeps; /* zeros that have a place may be written there: nothing refers to it otherwise */
     const struct amend_request *request; /* for progress */
     uint64_t done, all;                  /* L1 entries */
 
@@ -17,13 +16,14 @@ struct qcow2_expand {
     uint8_t *zeros; /* a cluster */
 };
 
-int qcow2_expand_init(struct qcow2_expand *x, struct qcow2_switch *s, bool hides, bool keeps,
+int qcow2_expand_init(struct qcow2_expand *x, struct qcow2_switch *s, bool hides,
                       const struct amend_request *request, struct err *e);
 void qcow2_expand_release(struct qcow2_expand *x);
 
-/* All tables of an L1 table. Those with zeros get a copy, of which l1 then says the place;
- * *changed: there was one. */
-int qcow2_expand_l1(struct qcow2_expand *x, uint64_t *l1, uint64_t n, bool *changed, struct err *e);
+/* All tables of an L1 table; `size`: of the disk that it shows. Those with zeros get a copy, of
+ * which l1 then says the place; *changed: there was one. */
+int qcow2_expand_l1(struct qcow2_expand *x, uint64_t *l1, uint64_t n, uint64_t size, bool *changed,
+                    struct err *e);
 
 /* Does any table of an L1 table refer to a compressed cluster? */
 int qcow2_expand_finds_packed(struct qcow2_switch *s, const uint64_t *l1, uint64_t n, bool *found,

@@ -51,15 +51,22 @@ static int data_file_reach(struct qcow2 *q, uint64_t size, struct err *e)
     return file_size(q->data_file) < size ? file_truncate(q->data_file, size, e) : 0;
 }
 
-int qcow2_reach(struct image *img, uint64_t size, struct err *e)
+int qcow2_stretch(struct image *img, uint64_t size, struct err *e)
 {
     struct qcow2 *q = qcow2_of(img);
     const struct qcow2_header *h = &q->head.header;
-    if (qcow2_repair_dirty(img, e) || qcow2_resize_check(q, h->version, size, e) ||
-        l1_reach(q, size, e) || (q->has_data_file && data_file_reach(q, size, e)))
+    if (l1_reach(q, size, e) || (q->has_data_file && data_file_reach(q, size, e)))
         return -1;
     img->size = size;
     return qcow2_map_open(q, h->l1_offset, h->l1_entries, size, e);
+}
+
+int qcow2_reach(struct image *img, uint64_t size, struct err *e)
+{
+    const struct qcow2 *q = qcow2_of(img);
+    if (qcow2_repair_dirty(img, e) || qcow2_resize_check(q, q->head.header.version, size, e))
+        return -1;
+    return qcow2_stretch(img, size, e);
 }
 
 /* ---- reserving ------------------------------------------------------------------------------- */

@@ -23,43 +23,6 @@ int qcow2_resize_check(const struct qcow2 *q, uint32_t version, uint64_t size, s
     return 0;
 }
 
-/* Everything behind `size` is forgotten: whole tables, and the end of the one it lies in. */
-static int cut(struct qcow2_switch *s, uint64_t *l1, uint64_t n, uint64_t size, struct err *e)
-{
-    const struct qcow2 *q = s->q;
-    uint64_t clusters = num_div_up(size, q->cluster_size);
-    uint64_t whole = num_div_up(clusters, q->l2_entries), in = clusters % q->l2_entries;
-    if (whole < n && qcow2_switch_refer(s, l1 + whole, n - whole, -1, e))
-        return -1;
-    for (uint64_t i = whole; i < n; i++)
-        l1[i] = 0;
-    return in && whole <= n ? qcow2_switch_cut(s, &l1[whole - 1], in, e) : 0;
-}
-
-static int l1_grow(uint64_t **l1, uint64_t *n, uint64_t need, struct err *e)
-{
-    uint64_t *more = mem_grow(*l1, need, sizeof **l1, e);
-    if (!more)
-        return -1;
-    memset(more + *n, 0, (need - *n) * sizeof *more);
-    *l1 = more;
-    *n = need;
-    return 0;
-}
-
-int qcow2_resize_l1(struct qcow2_switch *s, uint64_t **l1, uint64_t *n, uint64_t size,
-                    bool *changed, struct err *e)
-{
-    const struct qcow2 *q = s->q;
-    uint64_t need = num_div_up(size, q->l2_entries << q->cluster_bits);
-    bool shrinks = size < s->header.size;
-    *changed = shrinks || need > *n;
-    if (need > *n && l1_grow(l1, n, need, e))
-        return -1;
-    s->header.size = size;
-    return shrinks ? cut(s, *l1, *n, size, e) : 0;
-}
-
 int qcow2_file_cut(struct qcow2_switch *s, struct err *e)
 {
     uint64_t end;

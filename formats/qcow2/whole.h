@@ -15,6 +15,8 @@ int qcow2_empty(struct image *img, struct err *e);
 
 /* grow.c */
 int qcow2_reach(struct image *img, uint64_t size, struct err *e);
+/* The same, whether or not this version may get that size. */
+int qcow2_stretch(struct image *img, uint64_t size, struct err *e);
 /* Give the guest's clusters that begin in [from, to) their places, which read as zeros. */
 int qcow2_reserve(struct image *img, uint64_t from, uint64_t to, enum edit_prealloc how,
                   struct err *e);
@@ -26,10 +28,6 @@ int qcow2_shrink(struct image *img, uint64_t size, struct err *e);
 struct qcow2_switch;
 /* May an image of that version get that size? */
 int qcow2_resize_check(const struct qcow2 *q, uint32_t version, uint64_t size, struct err *e);
-/* The steps of it in a switch: *l1, the active table as it was, becomes what it is to be; *changed:
- * it has to be stored. */
-int qcow2_resize_l1(struct qcow2_switch *s, uint64_t **l1, uint64_t *n, uint64_t size,
-                    bool *changed, struct err *e);
 int qcow2_resize(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
 
 /* backing.c */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "flow/resize.h"
 #include "formats/amend.h"
 
 const struct option_def *amend_options(const struct format *format, struct err *e)
@@ -47,8 +48,11 @@ struct options *amend_parse(const struct format *format, const char *text, struc
 int amend_run(struct image *img, const struct options *o, bool force,
               const struct progress *progress, struct err *e)
 {
-    const struct amend_request r = {
-        .options = o, .force = force, .progress = progress->update, .ctx = progress->ctx};
+    const struct amend_request r = {.options = o,
+                                    .force = force,
+                                    .zero = resize_zero_added,
+                                    .progress = progress->update,
+                                    .ctx = progress->ctx};
     if (!amend_options(img->format, e))
         return -1;
     progress_update(progress, 0);

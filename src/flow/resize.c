@@ -9,9 +9,7 @@
 #include "formats/format.h"
 #include "image/edit.h"
 
-/* What can be seen of [from, to) becomes zeros: the end of the last cluster, which has held
- * anything, and what a longer backing image shows. */
-static int zero_added(struct image *img, uint64_t from, uint64_t to, struct err *e)
+int resize_zero_added(struct image *img, uint64_t from, uint64_t to, struct err *e)
 {
     AUTO(edit_cleanup) struct edit *d = NULL;
     if (edit_begin(img, &d, e))
@@ -46,7 +44,8 @@ int resize_image(struct image *img, uint64_t size, enum edit_prealloc prealloc, 
         return err_set(e, ENOTSUP, "Image format driver does not support resize");
     if (size > had && grow_check(img, ops, e))
         return -1;
-    if (size > had && ops->reach && (ops->reach(img, size, e) || zero_added(img, had, size, e)))
+    if (size > had && ops->reach &&
+        (ops->reach(img, size, e) || resize_zero_added(img, had, size, e)))
         return -1;
     return ops->resize(img, size, prealloc, e);
 }

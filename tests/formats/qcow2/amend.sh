@@ -101,7 +101,42 @@ amend_both() {
     diff <(shown "$T/b.qcow2") <(shown "$T/a.qcow2") || bad "$1: -o $2: info"
 }
 
+# Another size: what is added reads as zeros, whatever is below or was there. Version 2 has no way
+# to say so but data, and the original does not do that.
+sizes() {
+    local size options=$1
+    shift
+    "$REF" create -q -f qcow2 -o "$options" -b "$T/base.raw" -F raw "$T/a.qcow2" 300k
+    "$REF_IO" -c "write -P 1 200k 100k" "$T/a.qcow2" >/dev/null
+    for size; do
+        checked
+        cp "$T/a.qcow2" "$T/b.qcow2"
+        good "$REF" amend -o "size=$size" "$T/b.qcow2"
+        good "$IMG" amend -o "size=$size" "$T/a.qcow2"
+        "$REF" check -q "$T/a.qcow2" >"$T/check" 2>&1 || { bad "$options, size=$size: check:"; head -5 "$T/check" >&2; }
+        "$REF" compare -q "$T/a.qcow2" "$T/b.qcow2" || bad "$options, size=$size: reads otherwise"
+        diff <(shown "$T/b.qcow2") <(shown "$T/a.qcow2") || bad "$options, size=$size: info"
+    done
+}
+
 pattern noise $((768 * 1024)) >"$T/base.raw"
+for options in cluster_size=64k cluster_size=512 cluster_size=16k,extended_l2=on; do
+    sizes $options 500k 301k 290k 2M 512 1M 700k
+    sizes $options 600k,lazy_refcounts=off 100M,refcount_bits=16
+done
+sizes cluster_size=4k 600k,refcount_bits=64 333k,refcount_bits=2
+sizes cluster_size=4k 200k,compat=0.10 300k,compat=1.1
+sizes compat=0.10 200k 100k 500k,compat=1.1
+is_reference || {
+    "$REF" create -q -f qcow2 -o compat=0.10 -b "$T/base.raw" -F raw "$T/a.qcow2" 300k
+    for version in 0.10 1.1 0.10; do
+        good "$IMG" amend -o "compat=$version,size=500k" "$T/a.qcow2"
+        good "$REF" check -q "$T/a.qcow2"
+        "$REF_IO" -c "read -P 0 300k 200k" "$T/a.qcow2" | grep -q failed && bad "version $version: what is below shows"
+        good "$IMG" amend -o "size=300k" "$T/a.qcow2"
+        good "$REF" check -q "$T/a.qcow2"
+    done
+}
 for ((round = 0; round < ROUNDS; round++)); do
     seed=$SEED
     pick cluster_size=64k cluster_size=64k cluster_size=4k cluster_size=512 \
