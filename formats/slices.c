@@ -119,6 +119,15 @@ static struct slot *set_find(struct set *set, uint64_t offset)
     return p;
 }
 
+/* With the set locked; waits for whoever is loading it. */
+static struct slot *set_find_loaded(struct set *set, uint64_t offset)
+{
+    struct slot *p;
+    while ((p = set_find(set, offset)) && p->state == SLOT_LOADING)
+        pthread_cond_wait(&set->loaded, &set->lock);
+    return p;
+}
+
 /* An empty slot, or the one that was held longest ago; NULL if all are held. */
 static struct slot *set_victim(struct set *set)
 {
@@ -198,9 +207,7 @@ int slices_get(struct slices *s, uint64_t offset, struct slice *out, struct err 
     *out = (struct slice){.offset = offset};
     struct set *set = set_of(s, offset);
     pthread_mutex_lock(&set->lock);
-    struct slot *p;
-    while ((p = set_find(set, offset)) && p->state == SLOT_LOADING)
-        pthread_cond_wait(&set->loaded, &set->lock);
+    struct slot *p = set_find_loaded(set, offset);
     if (p) {
         p->holders++;
         p->used = ++set->clock;
@@ -250,9 +257,7 @@ static struct slot *slot_settle(struct slices *s, struct slice *hold)
         return p;
     struct set *set = set_of(s, p->offset);
     pthread_mutex_lock(&set->lock);
-    struct slot *other;
-    while ((other = set_find(set, p->offset)) && other->state == SLOT_LOADING)
-        pthread_cond_wait(&set->loaded, &set->lock);
+    struct slot *other = set_find_loaded(set, p->offset);
     if (other) {
         other->holders++;
     } else {
@@ -381,19 +386,15 @@ int slices_flush(struct slices *s, struct err *e)
     return 0;
 }
 
-int slices_grown(struct slices *s, uint64_t at, uint64_t len, struct err *e)
+void slices_grown(struct slices *s, uint64_t at, uint64_t len)
 {
     uint64_t end = at + len;
     for (at = num_down(at, SLICES_SIZE); at < end; at += SLICES_SIZE) {
-        struct slice hold;
-        if (slices_get(s, at, &hold, e))
-            return -1;
-        struct slot *p = hold.slot;
         struct set *set = set_of(s, at);
         pthread_mutex_lock(&set->lock);
-        p->valid = num_max(p->valid, num_min(SLICES_SIZE, end - at));
+        struct slot *p = set_find_loaded(set, at);
+        if (p)
+            p->valid = num_max(p->valid, num_min(SLICES_SIZE, end - at));
         pthread_mutex_unlock(&set->lock);
-        slices_put(s, &hold);
     }
-    return 0;
 }

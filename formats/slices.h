@@ -69,6 +69,6 @@ int slices_changes(struct slices *s, slices_change_fn *see, void *ctx, struct er
 /* Write them, no byte more than what was stored; the caller syncs. After a failure they stay. */
 int slices_flush(struct slices *s, struct err *e);
 /* [at, at + len) was behind the end of the file, and is a new table of zeros now. */
-int slices_grown(struct slices *s, uint64_t at, uint64_t len, struct err *e);
+void slices_grown(struct slices *s, uint64_t at, uint64_t len);
 
 #endif

@@ -443,8 +443,7 @@ int table_add(struct table *t, uint64_t block, uint64_t host, struct err *e)
     uint64_t index = block / t->p.table_entries, at = index * size;
     if (index >= t->n_first)
         return no_room(block, e);
-    if (slices_grown(t->slices, host, t->p.table_entries * size, e))
-        return -1;
+    slices_grown(t->slices, host, t->p.table_entries * size);
     table_store(&t->f, entry, host / t->p.table_scale);
     slice_entry_store(t->first + at, entry, size);
     bool clean = t->first_from == t->first_to;
