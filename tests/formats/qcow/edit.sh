@@ -33,4 +33,22 @@ good "$IMG" create -q -f qcow -b base -F raw image
 good "$IMG" commit -q -f qcow image
 cp base model
 agrees "emptied" qcow
+# Encrypted: what is written reads as it should to who has the key.
+secret=(--object "secret,id=s,data=hello")
+of="driver=qcow,encrypt.key-secret=s,file.filename"
+"$REF" create -q -f qcow "${secret[@]}" -o encrypt.format=aes,encrypt.key-secret=s image $EDIT_SIZE
+rm -f model
+truncate -s $EDIT_SIZE model
+for round in 1 2; do
+    put model $((round * 500000 - 77)) noise 400001 $round
+    put model 2000000 zero $((round * 70000))
+    good "$IMG" convert -n "${secret[@]}" --target-image-opts model $of=image
+    "$REF_IO" "${secret[@]}" --image-opts $of=image -c "write -P $round 1900k 300k" \
+        -c "write -P 3$round 5M 1k" >/dev/null
+    "$REF_IO" -f raw -c "write -P $round 1900k 300k" -c "write -P 3$round 5M 1k" model >/dev/null
+    for tool in "$REF" "$IMG"; do
+        good "$tool" convert "${secret[@]}" --image-opts -O raw $of=image out
+        cmp -s model out || bad "encrypted, round $round: $tool reads something else"
+    done
+done
 finish
