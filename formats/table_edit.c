@@ -220,12 +220,13 @@ int table_edit_flush(struct image *img, struct err *e)
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-int table_edit_scan(const struct table_params *p, table_edit_see_fn *see, void *ctx, struct err *e)
+int table_edit_scan(struct table *t, table_edit_see_fn *see, void *ctx, struct err *e)
 {
+    const struct table_params *p = table_params_of(t);
     unsigned size = p->format->entry_size;
     uint64_t bytes = p->first_entries * size;
     AUTO_FREE uint8_t *buf = mem_io(PIECE, e);
-    if (!buf)
+    if (!buf || (table_changed(t) && (file_sync(p->file, e) || table_write(t, e))))
         return -1;
     for (uint64_t at = 0, n; at < bytes; at += n) {
         n = num_min(PIECE, bytes - at);

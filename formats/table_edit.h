@@ -49,8 +49,9 @@ int table_edit_zero(struct image *img, uint64_t guest, uint64_t length, enum edi
                     uint64_t *done, struct err *e);
 int table_edit_flush(struct image *img, struct err *e);
 
-/* Each entry of a table of one level as the file has it, in order: for what is counted. */
+/* Each entry of a table of one level as the file has it, in order, for what is counted; entries
+ * that an earlier flush failed to write are written first. */
 typedef void table_edit_see_fn(void *ctx, uint64_t block, uint64_t raw);
-int table_edit_scan(const struct table_params *p, table_edit_see_fn *see, void *ctx, struct err *e);
+int table_edit_scan(struct table *t, table_edit_see_fn *see, void *ctx, struct err *e);
 
 #endif

@@ -29,7 +29,7 @@ static int find_end(struct image *img, struct parallels *s, uint64_t *end, struc
     v.end = num_up(PARALLELS_HEADER_SIZE + (uint64_t)h->entries * 4, PARALLELS_SECTOR);
     if (data <= file_size(img->file))
         v.end = num_max(v.end, data);
-    if (table_edit_scan(table_params_of(s->table), survey_see, &v, e))
+    if (table_edit_scan(s->table, survey_see, &v, e))
         return -1;
     *end = v.end;
     return 0;

@@ -35,9 +35,8 @@ static void survey_see(void *ctx, uint64_t block, uint64_t raw)
 
 static int survey(struct vdi *v, struct err *e)
 {
-    const struct table_params *p = table_params_of(v->table);
     struct survey s = {0};
-    if (table_edit_scan(p, survey_see, &s, e))
+    if (table_edit_scan(v->table, survey_see, &s, e))
         return -1;
     v->top = s.top;
     v->next = v->n_used = 0;
@@ -47,7 +46,7 @@ static int survey(struct vdi *v, struct err *e)
     free(v->used);
     v->used = s.bits = mem_new(s.room / 8 + 1, 1, e);
     v->n_used = s.room;
-    return v->used ? table_edit_scan(p, survey_see, &s, e) : -1;
+    return v->used ? table_edit_scan(v->table, survey_see, &s, e) : -1;
 }
 
 static uint64_t vdi_reuse(struct image *img)

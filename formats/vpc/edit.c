@@ -118,7 +118,7 @@ static int vpc_edit_begin(struct image *img, struct err *e)
     s.end = num_max(v->footer.data_offset + VPC_HEADER_SIZE,
                     v->header.table_offset + (uint64_t)v->header.entries * 4);
     s.end = num_max(s.end, locators_end(img->file, &v->header));
-    if (table_edit_scan(table_params_of(v->table), survey_see, &s, e) || footer_read(img, v, e))
+    if (table_edit_scan(v->table, survey_see, &s, e) || footer_read(img, v, e))
         return -1;
     v->moved = false;
     v->edit = (struct table_edit){

@@ -431,7 +431,11 @@ static void goes_on(void **state)
             for (unsigned i = 0; i < 15; i++)
                 request(d, img);
             may_fail = false;
+            disk.fail_at = draw(2) ? disk.ops + 1 + draw(3) : 0;
+            int r = edit_end(d, &e);
+            assert_true(!r || disk.fail_at);
             disk.fail_at = 0;
+            d = r ? begin(img) : NULL; /* what was not written is written now */
             must(edit_end(d, &e), &e);
             look_at(img, LOOK_SETTLE, "ended after a failure");
             requests = 0;
