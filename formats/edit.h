@@ -54,8 +54,12 @@ enum edit_prealloc {
 /* Images whose clusters can be encoded ("packed") one by one. */
 struct packer;
 struct edit_packing {
+    /* Does this image hold nothing but encoded blocks, asked for or not? NULL: none does. */
+    bool (*always)(struct image *img);
     /* Guest bytes that are encoded together; not less than a unit. */
     uint64_t (*block)(struct image *img);
+    /* Most bytes that one takes. NULL: no more than the block. */
+    uint32_t (*packed_max)(struct image *img);
     /* One thread's encoder; pack: *len = 0 for what does not get smaller. `level`: 0 = default. */
     int (*packer_new)(struct image *img, int level, struct packer **out, struct err *e);
     void (*packer_free)(struct packer *p);

@@ -138,6 +138,8 @@ extern const struct table_format vmdk_grain_table;
 #define VMDK_PACKED_MAX (VMDK_GRAIN_BYTES + VMDK_SECTOR)
 
 int vmdk_packer_new(int level, struct packer **out, struct err *e);
+/* One that leaves every grain as it is. */
+int vmdk_packer_none(struct packer **out, struct err *e);
 void vmdk_packer_free(struct packer *p);
 /* writer_ops.pack; always finds a way, if only by storing the grain as it is. */
 int vmdk_pack(struct packer *p, uint64_t guest, const void *block, void *out, size_t cap,

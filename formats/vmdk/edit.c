@@ -75,11 +75,28 @@ static uint64_t vmdk_unit(struct image *img)
     return 1;
 }
 
+/* Grains go behind all others: there may be no directory. */
+static int stream_check(const struct vmdk_extent *x, struct err *e)
+{
+    uint8_t buf[VMDK_SPARSE_HEADER];
+    struct vmdk_sparse h;
+    if (file_read(x->file, buf, sizeof buf, 0, e))
+        return -1;
+    if (vmdk_sparse_load(buf, sizeof buf, &h) || h.gd_offset == VMDK_GD_AT_END || x->start ||
+        !x->lead_in || h.grain != VMDK_GRAIN_DEFAULT)
+        return err_set(e, ENOTSUP,
+                       "Writing to streamOptimized images whose directory stands at the end is not "
+                       "supported");
+    return 0;
+}
+
 /* Units are counted from the disk's begin: no grain lies in two of them. */
 static int extent_check(const struct vmdk_extent *x, uint64_t unit, struct err *e)
 {
     if (x->wide)
         return err_set(e, ENOTSUP, "No write support for seSparse images available");
+    if (x->packed && stream_check(x, e))
+        return -1;
     if (!num_is_pow2(unit) || x->start % unit || (x->grain && x->grain != unit))
         return err_set(e, ENOTSUP,
                        "Writing to extents that do not begin with a grain of the disk, "
@@ -227,7 +244,7 @@ static int end_find(struct part *p, struct err *e)
     const struct vmdk_extent *x = p->x;
     uint64_t raw = 0;
     p->edit.end = num_max(file_size(x->file), (uint64_t)p->free * VMDK_SECTOR);
-    if (x->size && table_raw(p->edit.table, (x->size - 1) / x->grain, &raw, e))
+    if (x->size && !x->packed && table_raw(p->edit.table, (x->size - 1) / x->grain, &raw, e))
         return -1;
     if (raw > 1)
         p->edit.end = num_max(p->edit.end, raw * VMDK_SECTOR + x->grain);
@@ -314,6 +331,11 @@ static int vmdk_edit_flush(struct image *img, struct err *e)
     return 0;
 }
 
+static int no_space(struct err *e)
+{
+    return err_set(e, EFBIG, "The image has reached the largest size of its file");
+}
+
 /* COWD: servers put the next grain where the header says. What comes before the next time that it
  * is told stays below: a grain table. */
 static int part_tell_free(struct part *p, struct err *e)
@@ -324,18 +346,13 @@ static int part_tell_free(struct part *p, struct err *e)
     if (!x->free_at || free <= p->free)
         return 0;
     if (free > UINT32_MAX)
-        return err_set(e, EFBIG, "The image has reached the largest size of its file");
+        return no_space(e);
     le32_store(word, (uint32_t)free);
     p->free = (uint32_t)free;
     return file_write(x->file, word, sizeof word, x->free_at, e);
 }
 
 /* ---- the operations -------------------------------------------------------------------------- */
-
-static int packed_fail(struct err *e)
-{
-    return err_set(e, ENOTSUP, "Writing to streamOptimized images in place is not supported");
-}
 
 static int vmdk_place(struct image *img, uint64_t guest, uint64_t length, struct edit_place *out,
                       struct err *e)
@@ -345,7 +362,7 @@ static int vmdk_place(struct image *img, uint64_t guest, uint64_t length, struct
     uint64_t at = guest - x->start;
     struct part *p;
     if (x->packed)
-        return packed_fail(e);
+        return err_set(e, EINVAL, "A streamOptimized image takes nothing but whole grains");
     if (touch(v, e) || part_get(v, x, &p, e))
         return -1;
     if (x->grain) {
@@ -358,6 +375,33 @@ static int vmdk_place(struct image *img, uint64_t guest, uint64_t length, struct
     return 0;
 }
 
+int vmdk_place_packed(struct image *img, uint64_t guest, uint32_t len, struct edit_place *out,
+                      struct err *e)
+{
+    struct vmdk *v = vmdk_of(img);
+    struct vmdk_extent *x = vmdk_extent_at(v, guest);
+    struct extent was = {0};
+    struct part *p;
+    if (part_get(v, x, &p, e) || table_map(p->edit.table, guest - x->start, x->grain, &was, e))
+        return -1;
+    if (was.kind == EXTENT_PACKED)
+        return err_set(e, EIO, "Could not write to allocated cluster for streamOptimized");
+    if (touch(v, e))
+        return -1;
+    out->file = x->file;
+    out->host = num_up(p->edit.end, VMDK_SECTOR);
+    p->edit.end = out->host + len;
+    return p->edit.end / VMDK_SECTOR <= UINT32_MAX ? 0 : no_space(e);
+}
+
+static int link_packed(struct part *p, const struct edit_place *place, struct err *e)
+{
+    struct table *t = p->edit.table;
+    if (table_set(t, place->guest / p->x->grain, place->host / VMDK_SECTOR, e))
+        return -1;
+    return table_changed(t) < p->edit.most ? 0 : table_edit_flush(&p->view, e);
+}
+
 static int vmdk_link(struct image *img, const struct edit_place *place, struct err *e)
 {
     struct vmdk *v = vmdk_of(img);
@@ -365,9 +409,11 @@ static int vmdk_link(struct image *img, const struct edit_place *place, struct e
     struct edit_place inside = *place;
     struct part *p;
     inside.guest -= x->start;
-    if (part_get(v, x, &p, e) || table_edit_link(&p->view, &inside, e))
+    if (part_get(v, x, &p, e))
         return -1;
-    return part_tell_free(p, e);
+    if (place->packed_len)
+        return link_packed(p, &inside, e);
+    return table_edit_link(&p->view, &inside, e) || part_tell_free(p, e) ? -1 : 0;
 }
 
 static int extent_zero(struct vmdk *v, struct vmdk_extent *x, uint64_t at, uint64_t length,
@@ -395,7 +441,7 @@ static int vmdk_zero(struct image *img, uint64_t guest, uint64_t length, enum ed
         uint64_t at = guest + *done - x->start;
         n = num_min(length - *done, x->size - at);
         got = 0;
-        if (!x->packed && extent_zero(v, x, at, n, how, &got, e))
+        if (extent_zero(v, x, at, n, how, &got, e))
             return -1;
         if (got < n) {
             *done += got;
@@ -411,6 +457,7 @@ const struct edit_ops vmdk_edit = {
     .unit = vmdk_unit,
     .place = vmdk_place,
     .link = vmdk_link,
+    .packing = &vmdk_packing,
     .zero = vmdk_zero,
     .flush = vmdk_edit_flush,
 };

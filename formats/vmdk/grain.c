@@ -39,6 +39,12 @@ int vmdk_packer_new(int level, struct packer **out, struct err *e)
     return 0;
 }
 
+int vmdk_packer_none(struct packer **out, struct err *e)
+{
+    *out = mem_new(1, sizeof **out, e);
+    return *out ? 0 : -1;
+}
+
 /* ---- stored: RFC 1950 around RFC 1951's blocks without compression --------------------------- */
 
 #define STORED_MAX   65535u                             /* bytes of a stored block */
@@ -79,6 +85,9 @@ int vmdk_pack(struct packer *p, uint64_t guest, const void *block, void *out, si
 {
     uint8_t *marker = out, *stream = marker + VMDK_MARKER_HEAD;
     size_t n;
+    *len = 0;
+    if (!p->codec)
+        return 0;
     if (cap < VMDK_PACKED_MAX)
         return err_set(e, EINVAL, "No room for an encoded grain");
     if (p->codec->encode(p->state, block, VMDK_GRAIN_BYTES, stream, STORED_GRAIN, &n, e))

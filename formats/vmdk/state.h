@@ -8,7 +8,7 @@
  *   hosted.c      "KDMV": hosted sparse extents, streams
  *   server.c      "COWD" and seSparse extents
  *   map.c         guest offset -> extent; pool.c: the tables behind it
- *   edit.c        changing what is there
+ *   edit.c        changing what is there; packing.c: encoded grains in it
  *   info.c check.c
  */
 #ifndef FORMATS_VMDK_STATE_H
@@ -123,6 +123,12 @@ void vmdk_pool_put(struct vmdk *v, struct vmdk_extent *x);
 
 struct edit_ops;
 extern const struct edit_ops vmdk_edit;
+struct edit_packing;
+struct edit_place;
+extern const struct edit_packing vmdk_packing; /* packing.c */
+/* edit_packing.place: behind all that is in the file. */
+int vmdk_place_packed(struct image *img, uint64_t guest, uint32_t len, struct edit_place *out,
+                      struct err *e);
 void vmdk_edit_free(struct vmdk *v);
 
 /* ---- info.c, check.c ------------------------------------------------------------------------- */

@@ -278,14 +278,17 @@ uint64_t inplace_chunk(const struct edit *d)
 static struct inplace_rules rules_of(const struct inplace_job *job)
 {
     uint64_t least = job->image->encrypted ? 512 : 1;
-    const struct edit_packing *packing = job->compress ? edit_packing(job->edit) : NULL;
+    const struct edit_packing *packing = edit_packing(job->edit);
+    bool always = packing && packing->always && packing->always(job->image);
+    if (!job->compress && !always)
+        packing = NULL;
     return (struct inplace_rules){
         .image = job->image,
         .unit = num_max(edit_unit(job->edit), least),
         .group = num_max(group_of(job->edit), least),
         .chunk_size = inplace_chunk(job->edit),
         .sparse_size = job->sparse_size,
-        .zeros_written = !job->image->format->edit->zero,
+        .zeros_written = !job->image->format->edit->zero || (always && job->image->backing),
         .zeros_there = job->zeros_there,
         .packing = packing,
         .block = packing ? packing->block(job->image) : 0,

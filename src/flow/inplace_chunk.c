@@ -12,9 +12,11 @@
 
 int inplace_slot_init(struct inplace_slot *s, const struct inplace_rules *rules, struct err *e)
 {
-    uint32_t block = rules->packing ? (uint32_t)rules->block : 0;
+    const struct edit_packing *packing = rules->packing;
+    uint32_t block = packing ? (uint32_t)rules->block : 0;
+    uint32_t most = packing && packing->packed_max ? packing->packed_max(rules->image) : block;
     *s = (struct inplace_slot){0};
-    return chunk_init(&s->chunk, rules->chunk_size, block, block, e);
+    return chunk_init(&s->chunk, rules->chunk_size, block, most, e);
 }
 
 void inplace_slot_release(struct inplace_slot *s)

@@ -185,6 +185,8 @@ static int begin_edit(const struct convert_options *o, struct target *t, struct 
         return err_prefix(e, "%s: ", o->target);
     if (o->compress && !edit_packing(t->edit))
         return err_set(e, ENOTSUP, "Compression not supported for this file format");
+    if (o->compress && !t->image->cluster_size)
+        return err_set(e, EINVAL, "invalid cluster size");
     t->chunk_size = inplace_chunk(t->edit);
     plan->alone = true;
     return 0;

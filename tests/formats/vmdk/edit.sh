@@ -125,7 +125,25 @@ refuse() {
 build sparse v3.vmdk x version=3 size=39063
 refuse "VMDK version 3 must be read only" v3.vmdk
 is_reference || {
-    build stream stream.vmdk x size=39063
-    refuse "Writing to streamOptimized images in place is not supported" stream.vmdk
+    build stream stream.vmdk x size=39063 # its directory stands behind the grains
+    refuse "whose directory stands at the end" stream.vmdk
 }
+
+# an empty stream takes encoded grains, each once
+options=subformat=streamOptimized
+for flag in "" -c; do
+    for base in "" "-b t.vmdk -F vmdk"; do
+        # shellcheck disable=SC2086
+        "$REF" create -q -f vmdk -o $options $base s.vmdk $SIZE
+        # shellcheck disable=SC2086
+        good "$IMG" convert -n $flag -f raw -O vmdk one s.vmdk
+        cp one now
+        is_now s.vmdk "a stream $flag"
+        refuse "error while writing at byte 0: Could not write to allocated cluster" s.vmdk
+    done
+done
+"$REF" create -q -f vmdk t.vmdk $SIZE
+good "$IMG" convert -n -c -f raw -O vmdk two t.vmdk # as it comes
+cp two now
+is_now t.vmdk "grains that cannot be encoded"
 finish
