@@ -7,7 +7,7 @@
 need_reference
 need_ours
 scratch 300
-MOMENTS=${CRASH_MOMENTS:-8}
+MOMENTS=${CRASH_MOMENTS:-5}
 
 # into FORMAT CREATE-OPTIONS [CRASH]
 into() {
