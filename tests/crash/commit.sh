@@ -56,6 +56,14 @@ overlay compat=1.1
 committed "commit, a bitmap in the overlay"
 
 base compat=1.1
+"$REF" create -q -f raw below 4M
+"$REF_IO" -f raw -c 'write -P 6 0 4M' below >/dev/null
+"$REF" create -q -f qcow2 -b below -F raw base 3M
+"$REF_IO" -c 'write -P 5 1M 100k' base >/dev/null
+overlay compat=1.1
+committed "commit, the base grows over a longer image"
+
+base compat=1.1
 contents base qcow2 "$T/old"
 put "$T/raw" 0 noise 1000000 3
 truncate -s 2000000 "$T/raw" && truncate -s 3M "$T/raw"
