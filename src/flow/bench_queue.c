@@ -135,13 +135,12 @@ static int send_placed(struct queue_bench *b, struct slot *s, struct err *e)
 static int send_write(struct queue_bench *b, struct slot *s, struct err *e)
 {
     const struct bench_options *o = b->o;
-    uint64_t unit = edit_unit(b->edit), from = num_down(s->guest, unit);
     if (!o->size || o->image->encrypted) {
         int status = edit_write(b->edit, s->guest, b->pattern, o->size, e);
         slot_give(b, s);
         return status;
     }
-    if (edit_place(b->edit, from, num_up(s->guest + o->size, unit) - from, &s->place, e))
+    if (edit_place_part(b->edit, s->guest, o->size, &s->place, e))
         return -1;
     image_reader_forget(b->mover.reader);
     return send_placed(b, s, e);

@@ -133,6 +133,19 @@ int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_plac
     return place(d, guest, length, out, e) || touch_place(d, guest, length, out, e) ? -1 : 0;
 }
 
+static int place_units(struct edit *d, uint64_t guest, uint64_t len, struct edit_place *out,
+                       struct err *e)
+{
+    uint64_t start = num_down_to(guest, d->unit);
+    return place(d, start, num_up_to(guest + len, d->unit) - start, out, e);
+}
+
+int edit_place_part(struct edit *d, uint64_t guest, uint64_t len, struct edit_place *out,
+                    struct err *e)
+{
+    return place_units(d, guest, len, out, e) || touch_place(d, guest, len, out, e) ? -1 : 0;
+}
+
 int edit_place_packed(struct edit *d, uint64_t guest, uint32_t len, struct edit_place *out,
                       struct err *e)
 {
@@ -160,8 +173,7 @@ static int write_once(struct edit *d, uint64_t guest, const uint8_t *buf, uint64
                       uint64_t *done, struct err *e)
 {
     struct edit_place p;
-    uint64_t start = num_down_to(guest, d->unit);
-    if (place(d, start, num_up_to(guest + len, d->unit) - start, &p, e))
+    if (place_units(d, guest, len, &p, e))
         return -1;
     *done = num_min(p.guest + p.length - guest, len);
     if (mover_write(&d->mover, &p, guest, buf, *done, e))

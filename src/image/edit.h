@@ -35,6 +35,9 @@ int edit_flush(struct edit *d, struct err *e);
  * anybody's. Whole units; see edit_ops. */
 int edit_place(struct edit *d, uint64_t guest, uint64_t length, struct edit_place *out,
                struct err *e);
+/* The same where only [guest, guest + len) of those units is going to be written. */
+int edit_place_part(struct edit *d, uint64_t guest, uint64_t len, struct edit_place *out,
+                    struct err *e);
 /* The same for a block that is encoded: `len` bytes of it. Only where the driver has `packing`. */
 int edit_place_packed(struct edit *d, uint64_t guest, uint32_t len, struct edit_place *out,
                       struct err *e);

@@ -19,7 +19,7 @@ struct claim {
 struct edit_crowd {
     struct edit *edit;
     struct image *img;
-    uint64_t unit, group;  /* guest bytes of a place; of what may move together */
+    uint64_t group;        /* guest bytes of what may move together */
     pthread_mutex_t lock;  /* for all below, and for the edit */
     unsigned fresh_places; /* since the last flush */
     unsigned claimed;
@@ -44,7 +44,6 @@ int edit_crowd_new(struct edit *d, unsigned members, struct edit_crowd **out, st
         return -1;
     c->edit = d;
     c->img = edit_image(d);
-    c->unit = edit_unit(d);
     c->group = edit_group(d);
     c->members = members;
     lock_init(&c->lock);
@@ -88,8 +87,7 @@ static int place(struct edit_crowd *c, unsigned member, uint64_t from, uint64_t 
                  struct edit_place *p, struct err *e)
 {
     wait_for_others(c, from, to);
-    from = num_down_to(from, c->unit);
-    if (edit_place(c->edit, from, num_up_to(to, c->unit) - from, p, e))
+    if (edit_place_part(c->edit, from, to - from, p, e))
         return -1;
     if (p->fresh) {
         c->claims[member].from = p->guest;
