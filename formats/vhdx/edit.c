@@ -31,6 +31,7 @@ static int vhdx_edit_begin(struct image *img, struct err *e)
     struct vhdx *s = vhdx_of(img);
     if (s->meta.has_parent)
         return err_set(e, ENOTSUP, "Writing to VHDX images that have a parent is not supported");
+    vhdx_edit_free(s); /* of a run that could not end */
     struct vhdx_edit *d = mem_new(1, sizeof *d, e);
     if (!d || vhdx_journal_begin(s, &d->journal, e)) {
         free(d);

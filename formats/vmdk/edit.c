@@ -111,6 +111,7 @@ static int vmdk_edit_begin(struct image *img, struct err *e)
     for (size_t i = 0; i < v->n; i++)
         if (extent_check(&v->extents[i], unit, e))
             return -1;
+    vmdk_edit_free(v); /* of a run that could not end */
     v->edit = mem_new(1, sizeof *v->edit, e);
     if (!v->edit)
         return -1;
