@@ -3,6 +3,7 @@
  * Nothing says that a part of it is absent: all is data, zeros too.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -15,6 +16,7 @@
 #include "formats/writer.h"
 
 #define LUKS_CHUNK (1 * MIB)
+#define FILE_MAX   (INT64_MAX - GIB + 1) /* as the original has it */
 
 struct luks {
     struct luks_header header;
@@ -285,8 +287,8 @@ static int luks_resize(struct image *img, uint64_t size, enum edit_prealloc prea
     uint64_t old = file_size(img->file), end;
     enum file_prealloc how =
         prealloc == EDIT_PREALLOC_FULL ? FILE_PREALLOC_FULL : FILE_PREALLOC_FALLOC;
-    if (!num_add(s->header.payload, size, &end) || end > INT64_MAX)
-        return err_set(e, EFBIG, "The requested file size is too large");
+    if (!num_add(s->header.payload, size, &end) || end > FILE_MAX)
+        return err_set(e, EFBIG, "offset(%" PRIu64 ") exceeds maximum(%" PRIu64 ")", end, FILE_MAX);
     if (prealloc == EDIT_PREALLOC_METADATA)
         return err_set(e, ENOTSUP, "Unsupported preallocation mode: metadata");
     if (!file_is_regular(img->file))

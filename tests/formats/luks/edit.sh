@@ -75,6 +75,34 @@ cp one now && "$REF_IO" -f raw "${both[@]}" now >/dev/null
 good "$IMG" commit -q "${SECRET[@]}" top
 equal "commit" "$REF" luks t now
 
+# resize SIZE [OPTION...]: the same words, exit code and length by both
+resize() {
+    local words
+    cp t theirs && cp t ours
+    try "$REF" resize "${SECRET[@]}" "${@:2}" --image-opts "$(of luks theirs)" "$1"
+    words="$rc $(sed 's/^qemu-img: //' "$T/.out" "$T/.err") $(stat -c %s theirs)"
+    try "$IMG" resize "${SECRET[@]}" "${@:2}" --image-opts "$(of luks ours)" "$1"
+    checked
+    [ "$words" = "$rc $(sed 's/^[a-z-]*-img: //' "$T/.out" "$T/.err") $(stat -c %s ours)" ] ||
+        bad "resize $*: $(cat "$T/.out" "$T/.err") instead of $words"
+}
+
+resize 30M
+resize +1M
+resize -1M
+resize 5M --shrink
+resize 12345678
+resize 30M --preallocation=metadata
+resize 30M --preallocation=falloc
+resize 30M --preallocation=full
+resize 1M --shrink --preallocation=full
+resize 9223372036854775296
+resize 9223372035781032960
+"$REF" convert "${SECRET[@]}" --image-opts -O raw "$(of luks t)" now
+good "$IMG" resize -q "${SECRET[@]}" --shrink --image-opts "$(of luks t)" 3M
+truncate -s 3M now
+equal "made shorter" "$REF" luks t now
+
 # the wrong key
 cp t before
 try "$IMG" convert --object secret,id=s,data=wrong -n -f raw --target-image-opts one "$(of luks t)"
