@@ -99,6 +99,9 @@ static const char *const environment[][2] = {
     {"MPI_IMG_SEED",
      "A number that fixes all that is random in a new image (identifiers, times, keys), for tests: "
      "what is encrypted with it is no secret"},
+    {"MPI_IMG_TRUST_NAMES",
+     "Set to 1: names of backing images that stand in images may be options (\"json:\") or lead to "
+     "other machines (\"nbd://\"), as with qemu-img. Else only plain file names are followed"},
     {"OMPI_COMM_WORLD_SIZE, PMIX_RANK",
      "Set by launchers: if one is there, MPI is started. Nothing of MPI is touched else"},
     {"TZ", "The time zone in which info shows the dates of snapshots"},

@@ -149,10 +149,10 @@ static int backing_spec(const struct image *img, json_t **spec, char **name, str
     *name = image_backing_path(img, e);
     if (!*name)
         return -1;
-    if (gate_backing(img, img->backing_name, e))
-        return err_prefix(e, "Could not open backing file: ");
     *spec = image_spec_of_name(*name, e);
-    return *spec ? override(spec, given, e) : err_prefix(e, "Could not open backing file: ");
+    if (!*spec || gate_backing(img, img->backing_name, *spec, e))
+        return err_prefix(e, "Could not open backing file: ");
+    return override(spec, given, e);
 }
 
 static int open_backing(struct image *img, struct err *e)

@@ -1,11 +1,32 @@
 #include "image/gate.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-int gate_backing(const struct image *overlay, const char *name, struct err *e)
+/* A path, or "file:" before one: all else are options, or lead elsewhere. */
+static bool is_plain(const char *name, const json_t *spec)
 {
-    (void)overlay;
-    return *name ? 0 : err_set(e, EINVAL, "Backing file name is empty");
+    const json_t *file = json_object_get(spec, "file");
+    const char *driver = json_string_value(json_object_get(file, "driver"));
+    return strncmp(name, "json:", 5) != 0 && (!driver || strcmp(driver, "file") == 0);
+}
+
+static bool names_are_trusted(void)
+{
+    const char *value = getenv("MPI_IMG_TRUST_NAMES");
+    return value && *value && strcmp(value, "0") != 0;
+}
+
+int gate_backing(const struct image *overlay, const char *name, const json_t *spec, struct err *e)
+{
+    if (is_plain(name, spec) || names_are_trusted())
+        return 0;
+    err_set(e, EPERM, "'%s' names its backing image as '%s', which is no plain file name",
+            overlay->name, name);
+    return err_hint(
+        e, "If the image can be trusted, set MPI_IMG_TRUST_NAMES=1 in the environment, or name "
+           "its backing image in the options of this command (\"backing\": {...})");
 }
 
 int gate_member(const struct image *img, const char *name, struct err *e)
