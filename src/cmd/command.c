@@ -7,6 +7,7 @@
 #include "cli/message.h"
 #include "cli/size.h"
 #include "formats/options.h"
+#include "image/image.h"
 
 #define THREADS_MAX 4096
 
@@ -85,17 +86,5 @@ int args_check_list(void *field, const char *value, struct err *e)
 int args_check_snapshot(void *field, const char *value, struct err *e)
 {
     (void)field;
-    static const char *const keys[] = {"snapshot.id=", "snapshot.name=", NULL};
-    if (strncmp(value, "snapshot.", 9) != 0)
-        return 0;
-    for (const char *at = value; at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
-        bool known = false;
-        for (const char *const *k = keys; *k; k++)
-            known |= strncmp(at, *k, strlen(*k)) == 0;
-        if (!known)
-            return err_set(e, EINVAL,
-                           "Invalid parameter '%.*s'\nFailed in parsing snapshot param '%s'",
-                           (int)strcspn(at, "=,"), at, value);
-    }
-    return 0;
+    return image_snapshot_check(value, e);
 }

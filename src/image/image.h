@@ -129,6 +129,8 @@ int image_window(const json_t *node, const struct file *file, uint64_t *offset, 
 /* Read internal snapshot `name` (id first, then name; or "snapshot.id=..,snapshot.name=..") instead
  * of the active state. Before any map or read. */
 int image_load_snapshot(struct image *img, const char *param, struct err *e);
+/* Is it well formed? */
+int image_snapshot_check(const char *param, struct err *e);
 
 /* ---- where things are: image/map.c ---------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "formats/format.h"
+#include "formats/options.h"
 #include "image/image.h"
 
 static int load(struct image *img, const char *id, const char *name, struct err *e)
@@ -13,42 +14,48 @@ static int load(struct image *img, const char *id, const char *name, struct err 
     return img->format->load_snapshot(img, id, name, e);
 }
 
-/* "snapshot.id=1,snapshot.name=x", cut in place */
-static int parse(char *text, const char **id, const char **name, struct err *e)
+static bool is_by_key(const char *param)
 {
-    char *save = NULL;
-    for (char *s = strtok_r(text, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
-        char *value = strchr(s, '=');
-        if (value)
-            *value++ = '\0';
-        if (!strcmp(s, "snapshot.id"))
-            *id = value ? value : "on";
-        else if (!strcmp(s, "snapshot.name"))
-            *name = value ? value : "on";
-        else
-            return err_set(e, EINVAL, "Invalid parameter '%s'", s);
-    }
-    return 0;
+    return !strncmp(param, "snapshot.", 9);
+}
+
+/* "snapshot.id=1,snapshot.name=x"; NULL with the error set. */
+static struct options *parse(const char *param, struct err *e)
+{
+    static const struct option_def table[] = {
+        {"snapshot.id", OPTION_STR, "", NULL}, {"snapshot.name", OPTION_STR, "", NULL}, {0}};
+    static const struct option_def *const tables[] = {table, NULL};
+    struct options *o = options_new(tables, e);
+    if (!o || !options_parse(o, param, NULL, e))
+        return o;
+    options_free(o);
+    return NULL;
+}
+
+int image_snapshot_check(const char *param, struct err *e)
+{
+    if (!is_by_key(param))
+        return 0;
+    AUTO(options_cleanup) struct options *o = parse(param, e);
+    if (o)
+        return 0;
+    AUTO_FREE char *said = mem_strdup(e->text, e);
+    return said ? err_set(e, EINVAL, "%s\nFailed in parsing snapshot param '%s'", said, param) : -1;
 }
 
 int image_load_snapshot(struct image *img, const char *param, struct err *e)
 {
-    const char *id = NULL, *name = NULL;
-    bool by_key = !strncmp(param, "snapshot.", 9);
-    AUTO_FREE char *text = mem_strdup(param, e);
-    if (!text)
+    AUTO(options_cleanup) struct options *o = NULL;
+    if (is_by_key(param) && !(o = parse(param, e)))
         return -1;
-    if (by_key && parse(text, &id, &name, e)) {
-        err_hint(e, "Failed in parsing snapshot param '%s'", param);
-        return -1;
-    }
     if (!img->format->load_snapshot)
         return err_set(e, ENOTSUP,
                        "Block format '%s' used by device '' does not support temporarily loading "
                        "internal snapshots",
                        img->format->name);
-    if (by_key)
-        return load(img, id, name, e);
+    if (o)
+        return load(img, options_str(o, "snapshot.id", NULL), options_str(o, "snapshot.name", NULL),
+                    e);
     int rc = load(img, param, NULL, e);
     return rc && e->no == ENOENT ? load(img, NULL, param, e) : rc;
 }
