@@ -14,10 +14,16 @@
  *                bitmap_track.c: while the guest's data changes
  *   check.c      reference counting against refcounts; check_walk.c, tally.c; repair.c: -r
  *   options.c    create options and their checks
- *   change.c     L1 and L2 of an image that is there, in memory; counts.c: refcounts; edit.c over
- * both packing.c    encoded clusters in it;  switch.c: as a whole;  empty.c, resize.c,
- * snapshot_edit.c writer.c     layout of a fresh image: place, publish, finish measure.c    the
- * size of an image not yet written
+ *   writer.c     layout of a fresh image: place, publish, finish
+ *   measure.c    the size of an image not yet written
+ *
+ * and what changes an image that is there:
+ *
+ *   counts.c     refcounts; recount.c: of another width
+ *   change.c     L1 and L2 in memory; edit.c: the operations on them; packing.c: encoded clusters
+ *   switch.c     as a whole; walk.c: references and flags
+ *   empty.c, grow.c, shrink.c, resize.c, snapshot_edit.c
+ *   amend.c      its options; amend_plan.c: what may be; expand.c: zeros become data
  */
 #ifndef FORMATS_QCOW2_QCOW2_H
 #define FORMATS_QCOW2_QCOW2_H
