@@ -1,5 +1,9 @@
 #include "formats/writer.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/zero.h"
@@ -28,7 +32,45 @@ void placing_release(struct placing *p)
     p->n_meta = p->cap_meta = 0;
 }
 
-int writer_member(const struct writer_params *p, const char *path, struct file **out, struct err *e)
+/* ---- files ----------------------------------------------------------------------------------- */
+
+#define EXTENT_SIZE_DEFAULT MIB
+
+/* What cannot be had is told only to who has asked for it. */
+static int set_extent_size(const struct writer_params *p, struct file *f, struct err *e)
+{
+    uint64_t size = options_size(p->options, "extent_size_hint", EXTENT_SIZE_DEFAULT);
+    char text[128];
+    if (size > UINT32_MAX)
+        return err_set(e, EINVAL, "Extent size hint is too large");
+    int no = size ? file_hint(f, FILE_HINT_EXTENT_SIZE, (uint32_t)size) : 0;
+    if (!no || !p->warn || !options_given(p->options, "extent_size_hint"))
+        return 0;
+    snprintf(text, sizeof text, "Failed to set extent size hint: %s", strerror(no));
+    p->warn(text);
+    return 0;
+}
+
+/* Of a new file, while it is empty. */
+static int set_hints(const struct writer_params *p, struct file *f, struct err *e)
+{
+    if (options_bool(p->options, "nocow", false))
+        file_hint(f, FILE_HINT_NOCOW, 1); /* other file systems have nothing to turn off */
+    return set_extent_size(p, f, e);
+}
+
+int writer_open(const struct writer_ops *ops, const struct writer_params *p, struct writer **out,
+                struct err *e)
+{
+    if ((p->first && set_hints(p, p->file, e)) || ops->open(p, out, e) < 0)
+        return -1;
+    if (!(*out)->ops)
+        (*out)->ops = ops;
+    return 0;
+}
+
+static int member_open(const struct writer_params *p, const char *path, struct file **out,
+                       struct err *e)
 {
     struct file_options o = {
         .write = true,
@@ -41,6 +83,17 @@ int writer_member(const struct writer_params *p, const char *path, struct file *
            : p->first ? file_open_path(path, &o, out, e)
                       : output_member_join(path, &o, out, e);
 }
+
+int writer_member(const struct writer_params *p, const char *path, struct file **out, struct err *e)
+{
+    AUTO(file_cleanup) struct file *f = NULL;
+    if (member_open(p, path, &f, e) || (p->first && set_hints(p, f, e)))
+        return -1;
+    *out = MEM_TAKE(f);
+    return 0;
+}
+
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 /* Whole pages. */
 static int put_whole(struct file *f, uint64_t off, const uint8_t *buf, size_t len, struct err *e)

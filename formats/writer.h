@@ -116,16 +116,17 @@ struct writer_params {
     uint64_t size;                 /* guest bytes as asked for; formats of whole sectors round up */
     const char *backing_name;      /* to be stored, or NULL */
     const char *backing_format;
-    struct file *file;             /* the new file, empty, opened for writing; borrowed */
-    const char *path;              /* its final name: data files and extents resolve beside it */
-    struct output *output;         /* rank 0: what writer_member adds to; borrowed */
-    const struct secrets *secrets; /* borrowed; may be NULL */
-    bool compress;                 /* blocks may come packed */
-    int level;                     /* --compression-level; 0 = the codec's default */
-    uint64_t memory;               /* bytes for tables in memory */
-    bool first;                    /* rank 0: may create further files */
-    uint8_t random[64];            /* drawn once by rank 0: UUIDs, CIDs */
-    uint64_t time;                 /* seconds since 1970, drawn once by rank 0 */
+    struct file *file;              /* the new file, empty, opened for writing; borrowed */
+    const char *path;               /* its final name: data files and extents resolve beside it */
+    struct output *output;          /* rank 0: what writer_member adds to; borrowed */
+    const struct secrets *secrets;  /* borrowed; may be NULL */
+    bool compress;                  /* blocks may come packed */
+    int level;                      /* --compression-level; 0 = the codec's default */
+    uint64_t memory;                /* bytes for tables in memory */
+    bool first;                     /* rank 0: may create further files */
+    uint8_t random[64];             /* drawn once by rank 0: UUIDs, CIDs */
+    uint64_t time;                  /* seconds since 1970, drawn once by rank 0 */
+    void (*warn)(const char *text); /* rank 0; NULL: nobody listens */
 };
 
 struct writer {
@@ -187,15 +188,8 @@ struct writer_ops {
 };
 
 /* Open a format's writer: what everybody calls instead of ops->open. A format of several kinds of
- * image may set other operations than those that opened it. */
-static inline int writer_open(const struct writer_ops *ops, const struct writer_params *p,
-                              struct writer **out, struct err *e)
-{
-    if (ops->open(p, out, e) < 0)
-        return -1;
-    if (!(*out)->ops)
-        (*out)->ops = ops;
-    return 0;
-}
+ * image may set other operations than those that opened it. The new file gets its hints first. */
+int writer_open(const struct writer_ops *ops, const struct writer_params *p, struct writer **out,
+                struct err *e);
 
 #endif

@@ -75,8 +75,10 @@ static void vhdx_writer_free(struct writer *base)
 static int vhdx_writer_open(const struct writer_params *p, struct writer **out, struct err *e)
 {
     uint64_t size = p->size > UINT64_MAX - SECTOR ? p->size : num_up(p->size, SECTOR);
+    enum file_prealloc none; /* the original takes the option, and reserves nothing */
     AUTO_FREE struct vhdx_writer *w = mem_new(1, sizeof *w, e);
-    if (!w || vhdx_create_parse(p->options, size, &w->create, e))
+    if (!w || file_create_prealloc(p->options, &none, e) ||
+        vhdx_create_parse(p->options, size, &w->create, e))
         return -1;
     places_set(w);
     header_set(w, p->random);

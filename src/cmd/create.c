@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/message.h"
 #include "cmd/object.h"
 #include "cli/size.h"
 #include "cmd/open.h"
@@ -153,6 +154,7 @@ static int create_image(const struct create_args *a, const char *target, uint64_
         .backing_name = options_str(o, "backing_file", NULL),
         .backing_format = options_str(o, "backing_fmt", NULL),
         .secrets = secrets,
+        .warn = message_warning,
     };
     if (!create_run(&run, e))
         return 0;

@@ -49,7 +49,8 @@ struct convert_options {
     uint64_t sparse_size;   /* -S; 0 = write everything */
     bool copy_offload;      /* -C */
     bool salvage;
-    bool quiet; /* no salvage warnings */
+    bool quiet;                     /* no salvage warnings */
+    void (*warn)(const char *text); /* of what the new file cannot have; may be NULL */
     bool bitmaps, skip_broken_bitmaps;
     uint64_t rate_limit; /* bytes a second over all ranks; 0 = none */
     struct convert_window window;

@@ -78,6 +78,7 @@ static int create(const struct create_options *o, struct creation *c, struct err
         .backing_format = o->backing_format,
         .path = o->path,
         .secrets = o->secrets,
+        .warn = o->warn,
         .first = true,
     };
     if (target_draw(p.random, &p.time, e) < 0 || begin(o, &fo, c, e) < 0)

@@ -85,6 +85,7 @@ static int open_writer(const struct convert_options *o, const struct target_plan
         .memory = o->memory,
         .first = first,
         .time = plan->time,
+        .warn = o->warn,
     };
     memcpy(p.random, plan->random, sizeof p.random);
     int status = writer_open(t->format->writer, &p, &t->writer, e);

@@ -120,6 +120,11 @@ static int fault_copy(struct file *src, uint64_t src_off, struct file *dst, uint
     return file_copy(fault_of(src)->below, src_off, fault_of(dst)->below, dst_off, len, copied, e);
 }
 
+static int fault_hint(struct file *f, enum file_hint hint, uint32_t value)
+{
+    return file_hint(fault_of(f)->below, hint, value);
+}
+
 static int fault_sync(struct file *f, struct err *e)
 {
     const struct fault *t = strike(f, FAULT_SYNC);
@@ -149,6 +154,7 @@ static const struct file_ops fault_ops = {
     .discard = fault_discard,
     .truncate = fault_truncate,
     .preallocate = fault_preallocate,
+    .hint = fault_hint,
     .copy = fault_copy,
     .sync = fault_sync,
     .forget = fault_forget,

@@ -272,6 +272,11 @@ int file_preallocate(struct file *f, uint64_t off, uint64_t len, enum file_preal
     return write_zeros(f, off, len, e);
 }
 
+int file_hint(struct file *f, enum file_hint hint, uint32_t value)
+{
+    return f->ops->hint ? f->ops->hint(f, hint, value) : EOPNOTSUPP;
+}
+
 int file_copy(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off, uint64_t len,
               uint64_t *copied, struct err *e)
 {

@@ -145,6 +145,14 @@ enum file_prealloc { FILE_PREALLOC_OFF, FILE_PREALLOC_FALLOC, FILE_PREALLOC_FULL
 int file_preallocate(struct file *f, uint64_t off, uint64_t len, enum file_prealloc how,
                      struct err *e);
 
+enum file_hint {
+    FILE_HINT_NOCOW,      /* write in place, make no copies (Btrfs) */
+    FILE_HINT_EXTENT_SIZE /* allocate in pieces of so many bytes (XFS) */
+};
+/* How the file system is to lay out a new file, which is empty yet. 0, or the errno value of why it
+ * will not. */
+int file_hint(struct file *f, enum file_hint hint, uint32_t value);
+
 /* Copy inside the storage (copy_file_range; a reflink on XFS and Btrfs). *copied = how many bytes
  * were done, from the front: may be less than len, or 0, where the files cannot; then the caller
  * copies the rest by reading and writing. -1 only for real I/O errors. */

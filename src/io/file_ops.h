@@ -41,6 +41,7 @@ struct file_ops {
     void (*discard)(struct file *f, uint64_t off, uint64_t len);
     int (*truncate)(struct file *f, uint64_t size, struct err *e);
     int (*preallocate)(struct file *f, uint64_t off, uint64_t len, struct err *e); /* FALLOC */
+    int (*hint)(struct file *f, enum file_hint hint, uint32_t value); /* absent: EOPNOTSUPP */
     int (*copy)(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off,
                 uint64_t len, uint64_t *copied, struct err *e);
     int (*sync)(struct file *f, struct err *e);

@@ -97,8 +97,9 @@ static int posix_relock(struct file *f, enum file_lock lock, struct err *e)
 #define OPS_COMMON(name)                                                                           \
     .protocol = (name), .close = posix_close, .size = posix_size, .allocated = posix_allocated,    \
     .span = holes_span, .zero = space_zero, .zero_fast = space_zero_fast,                          \
-    .discard = space_discard, .truncate = space_truncate, .preallocate = space_preallocate,        \
-    .copy = copy_range, .sync = posix_sync, .forget = forget_range, .relock = posix_relock
+    .discard = space_discard, .hint = hints_set, .truncate = space_truncate,                       \
+    .preallocate = space_preallocate, .copy = copy_range, .sync = posix_sync,                      \
+    .forget = forget_range, .relock = posix_relock
 #define OPS_BUFFERED .read = posix_read, .write = posix_write
 #define OPS_DIRECT                                                                                 \
     .read = direct_read, .write = direct_write, .read_batch = direct_read_batch,                   \

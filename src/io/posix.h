@@ -7,6 +7,7 @@
  *   lock.c      byte range locks that QEMU understands
  *   holes.c     where there is data
  *   space.c     holes made, zeros, space reserved
+ *   hints.c     how a new file is to be laid out
  *   copy.c      copies inside the storage
  *   forget.c    keeping out of the page cache
  */
@@ -118,7 +119,7 @@ int lock_change(int fd, const char *name, enum lock_strict strict, enum file_loc
 /* holes.c: what was known of holes counts no more */
 void holes_changed(struct posix *p);
 
-/* holes.c, space.c, copy.c, forget.c: members of struct file_ops */
+/* holes.c, space.c, hints.c, copy.c, forget.c: members of struct file_ops */
 int holes_span(struct file *f, uint64_t off, uint64_t len, bool *is_hole, uint64_t *length,
                struct err *e);
 int space_zero(struct file *f, uint64_t off, uint64_t len, enum file_zero how, bool *done,
@@ -127,6 +128,7 @@ int space_zero_fast(struct file *f, uint64_t off, uint64_t len, bool *done, stru
 void space_discard(struct file *f, uint64_t off, uint64_t len);
 int space_truncate(struct file *f, uint64_t size, struct err *e);
 int space_preallocate(struct file *f, uint64_t off, uint64_t len, struct err *e);
+int hints_set(struct file *f, enum file_hint hint, uint32_t value);
 int copy_range(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off, uint64_t len,
                uint64_t *copied, struct err *e);
 void forget_range(struct file *f, uint64_t off, uint64_t len);
