@@ -13,6 +13,7 @@
 
 #include "base/num.h"
 #include "flow/create.h"
+#include "flow/resize.h"
 #include "formats/format.h"
 #include "image/edit.h"
 
@@ -209,12 +210,8 @@ static void resize_step(struct image *img, uint8_t *model)
 {
     struct err e = ERR_INIT;
     uint64_t cut = num_down(draw(SIZE), 512);
-    must(img->format->edit->resize(img, cut, EDIT_PREALLOC_OFF, &e), &e);
-    struct edit *d;
-    must(img->format->edit->resize(img, SIZE, EDIT_PREALLOC_OFF, &e), &e);
-    must(edit_begin(img, &d, &e), &e);
-    must(edit_zero(d, cut, num_min(SIZE - cut, 2 * MIB), EDIT_ZERO_DROP, &e), &e);
-    must(edit_end(d, &e), &e);
+    must(resize_image(img, cut, EDIT_PREALLOC_OFF, &e), &e);
+    must(resize_image(img, SIZE, draw(2) ? EDIT_PREALLOC_OFF : EDIT_PREALLOC_METADATA, &e), &e);
     memset(model + cut, 0, SIZE - cut);
 }
 
