@@ -6,8 +6,11 @@
 #   to-NAME from-NAME      for each NAME of tests/subformats.bash (to-vmdk, from-vhdx-fixed ...)
 #   to-vmdk-stream-fast    with --compression-level 1
 #   formats                all of these
+#   commit rebase dd compare-scattered chain check-repair snapshot bench-read bench-write
+#                          what changes an image in place, and what only reads it
 #
 #   RUNS=5 MIB=4096 SCATTER_GIB=256     rounds, size of the image, size of the scattered one
+#   LARGE_GIB=1024                      size of the image that snapshots are taken of
 #   DIR=/dev/shm                        where it happens; IMAGE=disk.raw: use this image
 #   CACHE=unsafe|none                   on a disk: our exit code 0 means that the data is on
 #                                       storage, the original's does not. unsafe asks the same
@@ -25,7 +28,8 @@ build=${BUILD:-$here/../../build}
 IMG=$(realpath "${IMG:-$build/mpi-img}")
 REF=${REF:-/usr/bin/qemu-img}
 pairs=$build/bench_pairs scatter=$build/bench_scatter
-RUNS=${RUNS:-5} MIB=${MIB:-4096} SCATTER_GIB=${SCATTER_GIB:-256} CACHE=${CACHE:-unsafe}
+RUNS=${RUNS:-5} MIB=${MIB:-4096} SCATTER_GIB=${SCATTER_GIB:-256} LARGE_GIB=${LARGE_GIB:-1024}
+CACHE=${CACHE:-unsafe}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 W=$(mktemp -d "${DIR:-/dev/shm}/mpi-img-bench.XXXXXX")
@@ -47,17 +51,19 @@ mib_of() {
 
 # race ROW OUTPUT NAME=COMMAND...: the first is ours. OUTPUT is removed before each run and its
 # size told after ("-" for none).
+# With BEFORE set, that shell text is run instead of the removal.
 race() {
     local row=$1 output=$2 i=0 names=() commands=() sizes=() pair line best= best_name=
+    local before=${BEFORE:-rm -f "$output"}
     shift 2
     for pair; do
         names+=("${pair%%=*}")
         commands+=("${pair#*=}")
-        rm -f "$output"
+        sh -c "$before"
         sh -c "${pair#*=}" >/dev/null || { echo "$row: fails: ${pair#*=}" >&2; return 0; }
         sizes+=("$(mib_of "$output")")
     done
-    "$pairs" --runs "$RUNS" --before "rm -f '$output'" "${commands[@]}" >lines
+    "$pairs" --runs "$RUNS" --before "$before" "${commands[@]}" >lines
     printf '\n%-14s %9s %9s %9s %9s %9s %8s\n' "$row" wall min cpu peakMiB outMiB faster
     while read -r wall min _ cpu peak ratio; do
         line=$(awk -v p="$peak" -v r="$ratio" -v i=$i 'BEGIN {
@@ -104,6 +110,9 @@ input() {
         zlib) input raw && "$REF" convert -m 16 -W -c -f raw -O qcow2 raw zlib ;;
         zstd) input raw && "$REF" convert -m 16 -W -c -o compression_type=zstd -f raw -O qcow2 raw zstd ;;
         scattered) "$scatter" scattered "$SCATTER_GIB" ;;
+        large) "$REF" create -q -f qcow2 -o preallocation=metadata large "${LARGE_GIB}G" ;;
+        chain) make_chain 10 ;;
+        overlay) make_overlay ;;
         esac
     done
 }
@@ -203,6 +212,119 @@ offload() {
 row_offload_xfs() { offload xfs "mkfs.xfs -q -m reflink=1"; }
 row_offload_btrfs() { offload btrfs "mkfs.btrfs -q"; }
 
+# -- changes in place, long chains -----------------------------------------------------------------
+
+# writes FILE SIZE_MIB N SEED: N clusters of data at random offsets, by the original
+writes() {
+    awk -v mib="$2" -v n="$3" -v seed="$4" 'BEGIN {
+        srand(seed)
+        for (i = 0; i < n; i++)
+            printf "write -q -P %d %dk 64k\n", 1 + i % 255, 64 * int(rand() * mib * 16)
+    }' >script
+    "${REF_IO:-/usr/bin/qemu-io}" -f qcow2 "$1" <script >/dev/null
+}
+
+# N layers of 64 GiB, each with some clusters of its own; the topmost is `chain`
+make_chain() {
+    local i below=
+    for i in $(seq "$1"); do
+        "$REF" create -q -f qcow2 ${below:+-b "$below" -F qcow2} "layer$i" 64G
+        writes "layer$i" 65536 400 "$i"
+        below=layer$i
+    done
+    ln -s "$below" chain
+}
+
+# an overlay over the raw image, with a quarter of its clusters new; another base for it
+make_overlay() {
+    input raw
+    local mib
+    mib=$(($(stat -c %s raw) / 1048576))
+    "$REF" create -q -f qcow2 -b raw -F raw overlay
+    writes overlay "$mib" $((mib * 4)) 7
+    cp --sparse=always raw other
+    dd if=/dev/urandom of=other bs=1M seek=$((mib / 3)) count=$((mib / 20 + 1)) conv=notrunc status=none
+}
+
+copied() {
+    local name text=
+    for name; do text+="cp --sparse=always $name work.$name; "; done
+    echo "$text"
+}
+
+row_commit() {
+    input overlay
+    BEFORE="$(copied overlay raw)$REF rebase -u -b work.raw -F raw work.overlay" \
+        race commit - "ours=$IMG commit -q work.overlay" "qemu-img=$REF commit -q work.overlay"
+    rm -f work.*
+}
+row_rebase() {
+    input overlay
+    BEFORE=$(copied overlay) \
+        race rebase - "ours=$IMG rebase -b other -F raw work.overlay" \
+        "qemu-img=$REF rebase -b other -F raw work.overlay"
+    rm -f work.*
+}
+row_dd() {
+    input raw
+    local o="-f raw -O qcow2 bs=1M skip=7 if=raw of=out"
+    race dd out "ours=$IMG dd $o" "qemu-img=$REF dd $o"
+}
+row_compare_scattered() {
+    input scattered
+    [ -e again ] || cp --sparse=always scattered again
+    reading compare-scattered compare scattered again
+    rm -f again
+}
+row_chain() {
+    input chain
+    reading chain-map map --output=json chain
+    reading chain-check check chain
+    reading chain-compare compare chain "layer10"
+    race chain-convert out "ours=$IMG convert $ours -O qcow2 chain out" \
+        "qemu-img=$REF convert $theirs -O qcow2 chain out" \
+        "-m 16 -W=$REF convert $theirs -m 16 -W -O qcow2 chain out"
+}
+
+# the refcounts of 64 clusters are wrong: each costs the original a second or so
+row_check_repair() {
+    input scattered
+    local damage
+    damage="$(copied scattered)tr '\\0' '\\2' </dev/zero | head -c 128 |
+        dd of=work.scattered bs=64k seek=4 conv=notrunc status=none"
+    BEFORE=$damage race check-repair - "ours=$IMG check -q -r leaks work.scattered 2>/dev/null" \
+        "qemu-img=$REF check -q -r leaks work.scattered 2>/dev/null"
+    rm -f work.*
+}
+row_snapshot() {
+    input large
+    BEFORE=$(copied large) race snapshot-create - "ours=$IMG snapshot -c s work.large" \
+        "qemu-img=$REF snapshot -c s work.large"
+    BEFORE="$(copied large)$REF snapshot -c s work.large" race snapshot-delete - \
+        "ours=$IMG snapshot -d s work.large" "qemu-img=$REF snapshot -d s work.large"
+    rm -f work.*
+}
+row_bench_read() {
+    input qcow2
+    reading bench-read-4k bench -f qcow2 qcow2
+    reading bench-read-64k bench -f qcow2 -s 64k -c 20000 qcow2
+    reading bench-depth-1 bench -f qcow2 -d 1 qcow2
+}
+row_bench_write() {
+    local o how
+    for how in "" "-s 64k -c 8000" "-S 64k -c 8000" "--flush-interval 64"; do
+        o="bench -w -f qcow2 $how work.new"
+        BEFORE="$REF create -q -f qcow2 work.new 1G" \
+            race "write-new ${how:-4k}" - "ours=$IMG $o" "qemu-img=$REF $o"
+    done
+    o="bench -w -f qcow2 work.new"
+    BEFORE=true race "write-again 4k" - "ours=$IMG $o" "qemu-img=$REF $o"
+    truncate -s 1G work.raw
+    o="bench -w -f raw work.raw"
+    BEFORE=true race "write-raw 4k" - "ours=$IMG $o" "qemu-img=$REF $o"
+    rm -f work.*
+}
+
 # more threads, more ranks of one thread: how far does it scale?
 row_threads() {
     input raw
@@ -256,7 +378,8 @@ row_direct() {
 }
 
 all="raw-raw raw-qcow2 qcow2-raw qcow2-qcow2 pack-zlib pack-zlib6 pack-zstd zlib-raw zstd-raw
-    compare check map info offload-xfs offload-btrfs threads ranks engine direct"
+    compare check map info commit rebase dd compare-scattered chain check-repair snapshot
+    bench-read bench-write offload-xfs offload-btrfs threads ranks engine direct"
 [ $# -gt 0 ] || set -- $all
 for row; do
     case $row in to-* | from-*) continue ;; esac
