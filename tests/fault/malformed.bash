@@ -57,8 +57,10 @@ survive() {
     done
 }
 
-# damage NAME OFFSET HEX
+# damage NAME OFFSET HEX   (SAMPLES_EVERY=N: only each Nth is tried)
 damage() {
+    samples=$((${samples:-0} + 1))
+    [ $((samples % ${SAMPLES_EVERY:-1})) = 0 ] || return 0
     cp good bad
     patch_bytes bad "$2" "$3"
     survive "$1 at $(($2)) = $3"
