@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "cli/message.h"
 #include "cli/size.h"
-#include "cmd/object.h"
+#include "cmd/one_image.h"
 #include "cmd/open.h"
 #include "flow/bench.h"
 
@@ -185,15 +185,12 @@ static int bench_main(struct command_run *r)
     struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     AUTO(image_cleanup) struct image *img = NULL;
-    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
-    if (objects == OBJECT_HELPED)
-        return 0;
-    if (objects == OBJECT_BAD)
-        return command_fail(&e);
-    if (r->operands.n != 1)
-        return command_misused("Expecting one image file name");
-    if (bench_check(a, &e) || bench_open(a, r->operands.text[0], secrets, &img, &e) ||
-        bench_image(a, img, &e) || image_close(MEM_TAKE(img), &e))
+    const char *name;
+    int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
+    if (begun >= 0)
+        return begun;
+    if (bench_check(a, &e) || bench_open(a, name, secrets, &img, &e) || bench_image(a, img, &e) ||
+        image_close(MEM_TAKE(img), &e))
         return command_fail(&e);
     return 0;
 }

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "cli/message.h"
-#include "cmd/object.h"
+#include "cmd/one_image.h"
 #include "cli/report.h"
 #include "cli/size.h"
 #include "cmd/open.h"
@@ -211,16 +211,12 @@ static int check_open_image(const struct check_args *a, const char *name, struct
 static int check_main(struct command_run *r)
 {
     const struct check_args *a = r->args;
-    struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
-    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
-    if (objects == OBJECT_HELPED)
-        return 0;
-    if (objects == OBJECT_BAD)
-        return command_fail(&e);
-    if (r->operands.n != 1)
-        return command_misused("Expecting one image file name");
-    return check_open_image(a, r->operands.text[0], secrets);
+    const char *name;
+    int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
+    if (begun >= 0)
+        return begun;
+    return check_open_image(a, name, secrets);
 }
 
 static const struct option_row check_rows[] = {

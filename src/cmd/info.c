@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cmd/object.h"
+#include "cmd/one_image.h"
 #include "cli/report.h"
 #include "cmd/info_limits.h"
 #include "cmd/info_text.h"
@@ -197,16 +197,13 @@ static int info_main(struct command_run *r)
     struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     bool json;
-    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
-    if (objects == OBJECT_HELPED)
-        return 0;
-    if (objects == OBJECT_BAD)
-        return command_fail(&e);
-    if (r->operands.n != 1)
-        return command_misused("Expecting one image file name");
+    const char *name;
+    int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
+    if (begun >= 0)
+        return begun;
     if (report_format(a->output, &json, &e))
         return command_fail(&e);
-    AUTO(json_cleanup) json_t *list = info_collect(a, r->operands.text[0], secrets, &e);
+    AUTO(json_cleanup) json_t *list = info_collect(a, name, secrets, &e);
     if (!list)
         return command_fail(&e);
     info_print(list, a->chain, json);

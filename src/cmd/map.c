@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "cmd/object.h"
+#include "cmd/one_image.h"
 #include "cli/report.h"
 #include "cli/size.h"
 #include "cmd/open.h"
@@ -59,14 +59,11 @@ static int map_main(struct command_run *r)
     struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     bool json;
-    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
-    if (objects == OBJECT_HELPED)
-        return 0;
-    if (objects == OBJECT_BAD)
-        return command_fail(&e);
-    if (r->operands.n != 1)
-        return command_misused("Expecting one image file name");
-    if (report_format(a->output, &json, &e) || map_image(r, r->operands.text[0], json, secrets, &e))
+    const char *name;
+    int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
+    if (begun >= 0)
+        return begun;
+    if (report_format(a->output, &json, &e) || map_image(r, name, json, secrets, &e))
         return command_fail(&e);
     return 0;
 }

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/progress.h"
-#include "cmd/object.h"
+#include "cmd/one_image.h"
 #include "cmd/open.h"
 #include "flow/rebase.h"
 
@@ -50,15 +50,11 @@ static int rebase_image(struct command_run *r, struct rebase_options *o, struct 
 static int rebase_main(struct command_run *r)
 {
     const struct rebase_args *a = r->args;
-    struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
-    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
-    if (objects == OBJECT_HELPED)
-        return 0;
-    if (objects == OBJECT_BAD)
-        return command_fail(&e);
-    if (r->operands.n != 1)
-        return command_misused("Expecting one image file name");
+    const char *name;
+    int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
+    if (begun >= 0)
+        return begun;
     if (!a->unsafe && !a->backing)
         return command_misused("Must specify backing file (-b) or use unsafe mode (-u)");
     struct rebase_options o = {

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "cli/message.h"
 #include "cmd/info_text.h"
-#include "cmd/object.h"
+#include "cmd/one_image.h"
 #include "cmd/open.h"
 #include "flow/snapshot.h"
 
@@ -129,14 +129,11 @@ static int snapshot_main(struct command_run *r)
     const struct snapshot_args *a = r->args;
     struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
-    enum object_outcome objects = object_load(r->engine, &a->image.objects, &secrets, &e);
-    if (objects == OBJECT_HELPED)
-        return 0;
-    if (objects == OBJECT_BAD)
-        return command_fail(&e);
-    if (r->operands.n != 1)
-        return command_misused("Expecting one image file name");
-    return snapshot_run(a, r->operands.text[0], secrets, &e) ? command_fail(&e) : 0;
+    const char *name;
+    int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
+    if (begun >= 0)
+        return begun;
+    return snapshot_run(a, name, secrets, &e) ? command_fail(&e) : 0;
 }
 
 #define ROW_SNAPSHOT(l, n, function, shown, text)                                                  \
