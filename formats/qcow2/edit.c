@@ -35,7 +35,7 @@ static int unit_look(struct qcow2 *q, uint64_t guest, struct unit *out, struct e
 {
     uint64_t cluster = guest >> q->cluster_bits, in = guest % q->cluster_size;
     struct qcow2_entry entry;
-    struct table_entry x;
+    struct table_entry x = {0};
     bool shared;
     if (qcow2_change_get(q->change, cluster, &entry, &shared, NULL, e) ||
         qcow2_entry_decode(q, cluster, entry.word, &x, e))
