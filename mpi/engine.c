@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "mpi/coordinator.h"
 #include "mpi/cpus.h"
+#include "mpi/launcher.h"
 #include "mpi/module.h"
 #include "mpi/relay.h"
 #include "mpi/serial.h"
@@ -25,7 +26,7 @@ struct engine {
 
 bool engine_launched(void)
 {
-    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK");
+    return launcher_there();
 }
 
 unsigned engine_rank(const struct engine *g)
@@ -184,22 +185,19 @@ int engine_share(struct engine *g, int status, struct blob *b, struct err *e)
 
 /* -- start ------------------------------------------------------------------------------------- */
 
-/* One rank by the launcher's own word: then it is no loss to run without MPI. */
-static bool launched_alone(void)
-{
-    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
-    return size && strcmp(size, "1") == 0;
-}
-
 static int engine_start_wire(struct engine *g, struct err *e)
 {
-    const struct wire_ops *wire = module_load(e);
-    if (!wire && launched_alone()) {
+    struct launcher l;
+    if (launcher_find(&l, e) < 0)
+        return -1;
+    const struct wire_ops *wire = module_load(&l, e);
+    if (!wire && l.size == 1) { /* then it is no loss to run without MPI */
         err_clear(e);
         g->kind = ENGINE_THREADS;
         return 0;
     }
-    if (!wire || post_connect(&g->post, wire, e) < 0)
+    if (!wire || post_connect(&g->post, wire, e) < 0 ||
+        launcher_check(&l, wire->name, g->post.size, e) < 0)
         return -1;
     g->kind = ENGINE_MPI;
     return 0;

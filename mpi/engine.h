@@ -15,8 +15,7 @@ struct engine_options {
     unsigned threads;      /* workers on this rank; 0 = the CPUs this process may use */
 };
 
-/* Was this process started by an MPI launcher? (OMPI_COMM_WORLD_SIZE or PMIX_RANK; never SLURM_*)
- */
+/* Was this process started by an MPI launcher? (launcher.h) */
 bool engine_launched(void);
 
 /* Loads the MPI module only for ENGINE_MPI. Call once, before any thread is started. */

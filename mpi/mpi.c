@@ -209,7 +209,7 @@ static void wire_end(void)
 
 extern const struct wire_ops mpi_img_wire;
 __attribute__((visibility("default"))) const struct wire_ops mpi_img_wire = {
-    .name = "Open MPI",
+    .name = WIRE_NAME,
     .start = wire_start,
     .host_sum = wire_host_sum,
     .send = wire_send,

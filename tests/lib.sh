@@ -139,6 +139,18 @@ need_mpi() {
     need_ours
 }
 
+# launcher_of MPI: the command that starts ranks of openmpi or mpich; nothing if there is none.
+launcher_of() {
+    local mpirun
+    for mpirun in "mpirun.$1" mpirun; do
+        command -v "$mpirun" >/dev/null || continue
+        case $1,$("$mpirun" --version 2>&1) in
+        openmpi,*"Open MPI"*) echo "$mpirun --oversubscribe"; return ;;
+        mpich,*HYDRA*) echo "$mpirun"; return ;;
+        esac
+    done
+}
+
 # -- fixtures --------------------------------------------------------------------------------------
 
 # pattern KIND BYTES [SEED]: noise (cannot be packed), text (can), zero. The same on every run.

@@ -102,8 +102,12 @@ static const char *const environment[][2] = {
     {"MPI_IMG_TRUST_NAMES",
      "Set to 1: names of backing images that stand in images may be options (\"json:\") or lead to "
      "other machines (\"nbd://\"), as with qemu-img. Else only plain file names are followed"},
-    {"OMPI_COMM_WORLD_SIZE, PMIX_RANK",
-     "Set by launchers: if one is there, MPI is started. Nothing of MPI is touched else"},
+    {"OMPI_COMM_WORLD_SIZE, PMI_RANK, PMIX_RANK",
+     "Set by launchers: if one is there, MPI is started: the first is Open MPI's, the second "
+     "MPICH's and its kin's. Nothing of MPI is touched else"},
+    {"MPI_IMG_MPI",
+     "openmpi or mpich: the MPI that is started, where the launcher leaves doubt (srun --mpi=pmix "
+     "and pmi2)"},
     {"TZ", "The time zone in which info shows the dates of snapshots"},
 };
 

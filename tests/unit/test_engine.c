@@ -296,6 +296,7 @@ static void without_a_launcher_auto_means_threads(void **state)
 {
     (void)state;
     unsetenv("OMPI_COMM_WORLD_SIZE");
+    unsetenv("PMI_RANK");
     unsetenv("PMIX_RANK");
     setenv("SLURM_PROCID", "0", 1);
     assert_false(engine_launched());
