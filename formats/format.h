@@ -60,6 +60,7 @@ struct measure_result {
 struct writer_ops;
 struct edit_ops;
 struct amend_ops;
+struct safety_check;
 
 struct format {
     const char *name;
@@ -110,9 +111,10 @@ struct format {
     int (*measure)(const struct options *o, uint64_t size, struct image *src,
                    struct measure_result *out, struct err *e);
 
-    const struct writer_ops *writer; /* NULL: cannot be made */
-    const struct edit_ops *edit;     /* formats/edit.h; NULL: what is there cannot be changed */
-    const struct amend_ops *amend;   /* formats/amend.h; NULL: its options stay as they are */
+    const struct writer_ops *writer;   /* NULL: cannot be made */
+    const struct edit_ops *edit;       /* formats/edit.h; NULL: what is there cannot be changed */
+    const struct amend_ops *amend;     /* formats/amend.h; NULL: its options stay as they are */
+    const struct safety_check *safety; /* formats/safety.h; NULL: those of all images suffice */
 };
 
 extern const struct format format_bochs;     /* bochs.c */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/amend.h"
@@ -13,6 +14,7 @@
 #include "formats/crypt/passphrase.h"
 #include "formats/edit.h"
 #include "formats/format.h"
+#include "formats/safety.h"
 #include "formats/writer.h"
 
 #define LUKS_CHUNK (1 * MIB)
@@ -333,9 +335,20 @@ static const struct amend_ops luks_amend = {
 
 static const char *const luks_runtime_options[] = {"key-secret", NULL};
 
+/* Version 2 is known by its first bytes, but nothing here reads it. */
+static int luks_check_version(const struct safety_subject *s, struct err *e)
+{
+    unsigned version = be16_load(s->head + 6);
+    return version == 1 ? 0 : err_set(e, ENOTSUP, "LUKS version %u is not supported", version);
+}
+
+static const struct safety_check luks_safety[] = {
+    {.name = "luks.version", .help = "The version is 1", .file = luks_check_version}, {0}};
+
 const struct format format_luks = {
     .name = "luks",
     .probe = luks_probe_format,
+    .safety = luks_safety,
     .runtime_options = luks_runtime_options,
     .open = luks_open,
     .close = luks_close,

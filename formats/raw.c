@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "formats/edit.h"
 #include "formats/format.h"
+#include "formats/safety.h"
 #include "formats/writer.h"
 
 #define RAW_SECTOR 512u
@@ -250,6 +251,7 @@ static const char *const raw_runtime_options[] = {"offset", "size", NULL};
 const struct format format_raw = {
     .name = "raw",
     .probe = raw_probe,
+    .safety = partitions_safety,
     .runtime_options = raw_runtime_options,
     .open = raw_open,
     .close = raw_close,

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "formats/safety.h"
 
 static int parallels_probe(const uint8_t *head, size_t n, const char *filename)
 {
@@ -98,6 +99,7 @@ static void parallels_status(struct image *img, struct format_status *out)
 const struct format format_parallels = {
     .name = "parallels",
     .probe = parallels_probe,
+    .safety = safety_rare,
     .open = parallels_open,
     .close = parallels_close,
     .map = parallels_map,

@@ -183,6 +183,7 @@ static const char *const runtime_options[] = {
 const struct format format_qcow2 = {
     .name = "qcow2",
     .probe = qcow2_probe,
+    .safety = qcow2_safety,
     .runtime_options = runtime_options,
     .open = qcow2_open,
     .close = qcow2_close,

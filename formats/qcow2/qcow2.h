@@ -29,6 +29,7 @@
 #define FORMATS_QCOW2_QCOW2_H
 
 #include "formats/format.h"
+#include "formats/safety.h"
 #include "formats/writer.h"
 
 #define QCOW2_MAGIC 0x514649fbu
@@ -83,6 +84,7 @@ extern const struct option_def qcow2_create_options[]; /* options.c */
 extern const struct writer_ops qcow2_writer;           /* writer.c */
 extern const struct edit_ops qcow2_edit;               /* edit.c */
 extern const struct bitmap_ops qcow2_bitmap_ops;       /* bitmap_ops.c */
+extern const struct safety_check qcow2_safety[];        /* safety.c */
 int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
                   struct measure_result *out, struct err *e); /* measure.c */
 

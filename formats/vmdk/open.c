@@ -172,6 +172,7 @@ static int vmdk_open(struct image *img, struct err *e)
 const struct format format_vmdk = {
     .name = "vmdk",
     .probe = vmdk_probe,
+    .safety = vmdk_safety,
     .open = vmdk_open,
     .close = vmdk_close,
     .map = vmdk_map,

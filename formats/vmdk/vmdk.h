@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "formats/options.h"
+#include "formats/safety.h"
 
 #define VMDK_SECTOR 512u
 
@@ -119,5 +120,6 @@ void vmdk_descriptor_release(struct vmdk_descriptor *d);
 struct writer_ops;
 extern const struct writer_ops vmdk_writer;
 extern const struct option_def vmdk_create_options[];
+extern const struct safety_check vmdk_safety[]; /* safety.c */
 
 #endif

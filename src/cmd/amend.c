@@ -107,6 +107,7 @@ static const struct option_row amend_rows[] = {
     ROW_FLAG('p', "progress", struct amend_args, progress, "Show the progress"),
     ROW_QUIET(struct amend_args, quiet),
     ROW_TEXT('f', "format", "fmt", struct amend_args, image.format, "Format of the image"),
+    ROWS_SAFETY(struct amend_args, image.safety),
     ROW_TEXT('t', "cache", "cache", struct amend_args, cache, "Cache mode to open the image with"),
     ROW_FLAG(0, "force", struct amend_args, force,
              "Also change what cannot be undone: erase the last key, write over one in use"),

@@ -241,6 +241,7 @@ static const struct option_row bench_rows[] = {
      .help = "Cache mode to open the image with (default writeback)"},
     ROW_FLAG('w', "write", struct bench_args, write, "Write; what was there is lost"),
     ROW_FORCE_SHARE(struct bench_args, image.force_share),
+    ROWS_SAFETY(struct bench_args, image.safety),
     {0},
 };
 

@@ -105,7 +105,7 @@ static int change(const struct bitmap_args *a, struct bitmap_job *job, const cha
 {
     AUTO(image_cleanup) struct image *img = NULL;
     AUTO(image_cleanup) struct image *source = NULL;
-    const struct image_args from = {.format = a->source_format};
+    const struct image_args from = {.format = a->source_format, .safety = a->image.safety};
     struct image_flags flags = {.write = true, .no_backing = true, .secrets = secrets};
     if (open_image(&a->image, name, flags, &img, e))
         return -1;
@@ -191,6 +191,7 @@ static const struct option_row bitmap_rows[] = {
     ROW_OBJECT(struct bitmap_args, image.objects),
     ROW_IMAGE_OPTS(struct bitmap_args, image.image_opts),
     ROW_TEXT('f', "format", "fmt", struct bitmap_args, image.format, "Format of the image"),
+    ROWS_SAFETY(struct bitmap_args, image.safety),
     {0},
 };
 

@@ -244,6 +244,7 @@ static const struct option_row check_rows[] = {
      .syntax = "",
      .help = "The same as -T"},
     ROW_FORCE_SHARE(struct check_args, image.force_share),
+    ROWS_SAFETY(struct check_args, image.safety),
     ROW_MEMORY(struct check_args, memory),
     {0},
 };

@@ -101,6 +101,7 @@ static int compare_main(struct command_run *r)
     struct compare_options o = {
         .driver = {a->image.format, a->format2},
         .force_share = a->image.force_share,
+        .safety = a->image.safety,
         .strict = a->strict,
         .secrets = secrets,
         .memory = a->engine.memory,
@@ -135,6 +136,7 @@ static const struct option_row compare_rows[] = {
     ROW_FLAG('s', "strict", struct compare_args, strict,
              "Images of different size or allocation differ"),
     ROW_FORCE_SHARE(struct compare_args, image.force_share),
+    ROWS_SAFETY(struct compare_args, image.safety),
     ROWS_ENGINE(struct compare_args),
     ROW_MEMORY(struct compare_args, engine.memory),
     {0},

@@ -100,6 +100,7 @@ const struct option_row convert_rows[] = {
      .syntax = "",
      .help = "Leave out bitmaps that are inconsistent"},
     ROW_FORCE_SHARE(struct convert_args, image.force_share),
+    ROWS_SAFETY(struct convert_args, image.safety),
     ROW_FLAG('C', "copy-range-offloading", struct convert_args, copy_offload,
              "Let the storage copy the data where it can (reflinks)"),
     ROW_FLAG('c', "compress", struct convert_args, compress, "Compress (qcow, qcow2 and vmdk)"),

@@ -9,6 +9,7 @@
 #include "cmd/one_image.h"
 #include "cli/report.h"
 #include "cmd/info_limits.h"
+#include "cmd/info_safety.h"
 #include "cmd/info_text.h"
 #include "cmd/open.h"
 #include "formats/format.h"
@@ -188,7 +189,35 @@ static void info_print(const json_t *list, bool chain, bool json)
         if (i)
             putchar('\n');
         info_text(stdout, tree);
+        info_safety_text(stdout, tree);
     }
+}
+
+/* A program that reads JSON wants to know which check failed. */
+static void info_print_refused(const char *name, bool chain, json_t *checks)
+{
+    AUTO(json_cleanup) json_t *tree = info_refused(name, checks);
+    AUTO(json_cleanup) json_t *list = chain ? json_pack("[O]", tree) : json_incref(tree);
+    if (tree && list)
+        report_json(stdout, list);
+}
+
+/* --safe lists what it looked at; such an image has no other below it. */
+static int info_image(const struct info_args *a, const char *name, bool json,
+                      struct secrets *secrets, struct err *e)
+{
+    struct info_args told = *a;
+    AUTO(json_cleanup) json_t *checks = a->image.safety.on ? json_array() : NULL;
+    told.image.safety.told = checks;
+    AUTO(json_cleanup) json_t *list = info_collect(&told, name, secrets, e);
+    if (!list && json && info_is_refused(checks))
+        info_print_refused(name, a->chain, checks);
+    if (!list)
+        return -1;
+    if (checks && !info_add_safety(json_array_get(list, 0), checks))
+        return err_nomem(e);
+    info_print(list, a->chain, json);
+    return 0;
 }
 
 static int info_main(struct command_run *r)
@@ -201,12 +230,8 @@ static int info_main(struct command_run *r)
     int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
     if (begun >= 0)
         return begun;
-    if (report_format(a->output, &json, &e))
+    if (report_format(a->output, &json, &e) || info_image(a, name, json, secrets, &e))
         return command_fail(&e);
-    AUTO(json_cleanup) json_t *list = info_collect(a, name, secrets, &e);
-    if (!list)
-        return command_fail(&e);
-    info_print(list, a->chain, json);
     return 0;
 }
 
@@ -227,6 +252,7 @@ static const struct option_row info_rows[] = {
     ROW_FLAG(0, "limits", struct info_args, limits,
              "Show what requests must keep to: alignments and largest sizes"),
     ROW_FORCE_SHARE(struct info_args, image.force_share),
+    ROWS_SAFETY(struct info_args, image.safety),
     {0},
 };
 

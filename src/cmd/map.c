@@ -45,6 +45,7 @@ static int map_image(struct command_run *r, const char *name, bool json, struct 
         .spec = spec,
         .driver = a->image.format,
         .force_share = a->image.force_share,
+        .safety = a->image.safety,
         .json = json,
         .start = a->start,
         .length = a->length,
@@ -91,6 +92,7 @@ static const struct option_row map_rows[] = {
      .help = "End after this many bytes"},
     ROW_OUTPUT(struct map_args, output),
     ROW_FORCE_SHARE(struct map_args, image.force_share),
+    ROWS_SAFETY(struct map_args, image.safety),
     ROWS_ENGINE(struct map_args),
     {0},
 };

@@ -193,6 +193,7 @@ static const struct option_row measure_rows[] = {
      .syntax = "",
      .help = "Measure this internal snapshot of the source"},
     ROW_FORCE_SHARE(struct measure_args, image.force_share),
+    ROWS_SAFETY(struct measure_args, image.safety),
     {0},
 };
 

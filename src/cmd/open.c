@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/message.h"
+#include "cli/size.h"
 #include "formats/format.h"
 
 /* Is an option of --image-opts there, and off? */
@@ -50,6 +51,7 @@ int open_image_spec(const struct image_args *a, const json_t *spec, const char *
 {
     flags.force_share = a->force_share;
     flags.driver = a->format;
+    flags.safety = a->safety;
     flags.repairs = &open_repairs;
     if (image_open(spec, name, &flags, out, e))
         return -1;
@@ -70,4 +72,12 @@ int open_cache(const char *text, const char *what, struct file_cache *out, struc
     if (text && file_cache_parse(text, out))
         return err_set(e, EINVAL, "%s: %s", what, text);
     return 0;
+}
+
+int open_take_max_size(void *field, const char *value, struct err *e)
+{
+    uint64_t *size = field;
+    if (size_operand(value, "largest size", size, e))
+        return -1;
+    return *size ? 0 : err_set(e, EINVAL, "The largest size cannot be 0");
 }

@@ -13,7 +13,8 @@
 struct image_args {
     const char *format; /* -f */
     bool image_opts;
-    bool force_share; /* -U */
+    bool force_share;           /* -U */
+    struct safety_rules safety; /* --safe, --max-size */
     struct text_list objects;
 };
 
@@ -35,6 +36,17 @@ int open_image(const struct image_args *a, const char *name, struct image_flags 
 /* The same with the spec that `name` stands for, changed as the subcommand likes. */
 int open_image_spec(const struct image_args *a, const json_t *spec, const char *name,
                     struct image_flags flags, struct image **out, struct err *e);
+
+int open_take_max_size(void *field, const char *value, struct err *e);
+#define ROWS_SAFETY(type, field)                                                                   \
+    ROW_FLAG(0, "safe", type, field.on,                                                            \
+             "Refuse images that do not pass all checks of untrusted images (see the manual); no " \
+             "file is opened that an image names"),                                                \
+    {                                                                                              \
+        .name = "max-size", .metavar = "size", .take = TAKE_VALUE, .call = open_take_max_size,     \
+        .offset = offsetof(type, field.max_size),                                                  \
+        .help = "Refuse images with a larger virtual disk"                                         \
+    }
 
 /* -t, -T: text NULL leaves *out as it is. `what` begins the message ("Invalid cache option"). */
 int open_cache(const char *text, const char *what, struct file_cache *out, struct err *e);

@@ -128,6 +128,7 @@ static const struct option_row resize_rows[] = {
     ROW_OBJECT(struct resize_args, image.objects),
     ROW_IMAGE_OPTS(struct resize_args, image.image_opts),
     ROW_TEXT('f', "format", "fmt", struct resize_args, image.format, "Format of the image"),
+    ROWS_SAFETY(struct resize_args, image.safety),
     {.name = "preallocation",
      .metavar = "prealloc",
      .take = TAKE_VALUE,

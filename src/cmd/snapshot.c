@@ -148,6 +148,7 @@ static const struct option_row snapshot_rows[] = {
     ROW_IMAGE_OPTS(struct snapshot_args, image.image_opts),
     ROW_TEXT('f', "format", "fmt", struct snapshot_args, image.format, "Format of the image"),
     ROW_FORCE_SHARE(struct snapshot_args, image.force_share),
+    ROWS_SAFETY(struct snapshot_args, image.safety),
     ROW_QUIET(struct snapshot_args, quiet),
     {.letter = 'l',
      .name = "list",

@@ -120,7 +120,10 @@ static struct walk walk_for(const struct engine *g, const struct compare_options
         .name = {o->name[0], o->name[1]},
         .spec = {o->spec[0], o->spec[1]},
         .driver = {o->driver[0], o->driver[1]},
-        .flags = {.force_share = o->force_share, .cache = o->cache, .secrets = o->secrets},
+        .flags = {.force_share = o->force_share,
+                  .safety = o->safety,
+                  .cache = o->cache,
+                  .secrets = o->secrets},
         .chunk = chunk_for(g, o),
     };
 }

@@ -16,6 +16,7 @@ struct compare_options {
     const char *driver[2];   /* -f, -F, or NULL */
     struct file_cache cache; /* -T */
     bool force_share;
+    struct safety_rules safety;
     bool strict; /* -s */
     struct secrets *secrets;
     uint64_t memory; /* 0 = default */

@@ -32,6 +32,7 @@ struct convert_options {
     const char *source_driver;      /* -f, or NULL */
     struct file_cache source_cache; /* -T */
     bool force_share;               /* -U: sources only */
+    struct safety_rules safety;     /* --safe: of the sources; the output has to pass too */
     const char *snapshot;           /* -l, or NULL */
     struct secrets *secrets;
 

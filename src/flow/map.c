@@ -290,7 +290,9 @@ int map_run(struct engine *g, const struct map_options *o, FILE *out, struct err
                  .name = {o->name},
                  .spec = {o->spec},
                  .driver = {o->driver},
-                 .flags = {.force_share = o->force_share, .secrets = o->secrets}},
+                 .flags = {.force_share = o->force_share,
+                           .safety = o->safety,
+                           .secrets = o->secrets}},
     };
     int status = walk_open(g, &m.walk, e);
     if (status == 0)

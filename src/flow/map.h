@@ -15,6 +15,7 @@ struct map_options {
     json_t *spec;       /* borrowed */
     const char *driver; /* -f, or NULL */
     bool force_share;
+    struct safety_rules safety;
     bool json;
     uint64_t start, length; /* -s, -l; length UINT64_MAX = to the end */
     struct secrets *secrets;

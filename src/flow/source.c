@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "image/inspect.h"
 
 #define SECTOR 512u
 
@@ -26,6 +27,7 @@ static int open_part(const struct convert_options *o, unsigned i, struct source_
         .cache = o->source_cache,
         .secrets = o->secrets,
         .driver = o->source_driver,
+        .safety = o->safety,
     };
     part->name = o->sources[i].name;
     if (image_open(o->sources[i].spec, part->name, &flags, &part->image, e) < 0)
@@ -50,6 +52,8 @@ int source_open(const struct convert_options *o, struct source *out, struct err 
         part->start = out->size;
         if (!num_add(out->size, part->size, &out->size) || out->size > INT64_MAX)
             return err_set(e, 0, "The joined sources are too large");
+        if (inspect_size(&o->safety, out->size, e) < 0)
+            return -1;
     }
     return 0;
 }

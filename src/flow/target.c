@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "flow/inplace.h"
+#include "image/inspect.h"
 
 #define CHUNK_IN_PLACE MIB /* of targets without a writer */
 
@@ -131,6 +132,19 @@ static int look_at_backing(const struct convert_options *o, struct target_plan *
     return 0;
 }
 
+/* --safe: what would be refused when it is done is not begun. */
+static int check_begun(const struct convert_options *o, const struct target *t, struct err *e)
+{
+    if (!o->safety.on)
+        return 0;
+    if (options_str(o->options, "backing_file", NULL))
+        return err_set(e, EPERM, "Safety check 'backing-file' failed: the output would have one");
+    if (output_has_members(t->output))
+        return err_set(e, EPERM,
+                       "Safety check 'second-file' failed: the output would be several files");
+    return 0;
+}
+
 static int begin_fresh(const struct convert_options *o, struct target *t, struct target_plan *plan,
                        struct err *e)
 {
@@ -145,7 +159,8 @@ static int begin_fresh(const struct convert_options *o, struct target *t, struct
     if (strlen(output_temp(t->output)) >= sizeof plan->path)
         return err_set(e, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
     strcpy(plan->path, output_temp(t->output));
-    if (open_writer(o, plan, t, true, e) < 0 || output_clear(t->output, e) < 0)
+    if (open_writer(o, plan, t, true, e) < 0 || check_begun(o, t, e) < 0 ||
+        output_clear(t->output, e) < 0)
         return -1;
     return pages_new(t->file, &t->pages, e);
 }
@@ -314,9 +329,18 @@ int target_sync(struct target *t, struct err *e)
     return ops && ops->sync ? ops->sync(t->writer, e) : file_sync(t->data, e);
 }
 
-static int finish_fresh(struct target *t, struct cursor *c, struct err *e)
+/* --safe: the output has to pass what the sources had to, as the format that was asked for. */
+static int check_done(const struct convert_options *o, struct file *f, const struct format *format,
+                      struct err *e)
 {
-    if (t->writer->ops->finish(t->writer, c, t->pages, e) < 0)
+    return o->safety.on ? inspect_file(f, format, true, NULL, e) : 0;
+}
+
+static int finish_fresh(const struct convert_options *o, struct target *t, struct cursor *c,
+                        struct err *e)
+{
+    if (t->writer->ops->finish(t->writer, c, t->pages, e) < 0 ||
+        check_done(o, output_file(t->output), t->format, e) < 0)
         return -1;
     t->writer->ops->free(t->writer);
     t->writer = NULL;
@@ -328,10 +352,11 @@ int target_finish(const struct convert_options *o, struct target *t, struct curs
                   struct err *e)
 {
     if (!o->no_create)
-        return finish_fresh(t, c, e) < 0 ? creation_failed(o, e) : 0;
+        return finish_fresh(o, t, c, e) < 0 ? creation_failed(o, e) : 0;
     struct edit *edit = MEM_TAKE(t->edit);
     struct image *image = MEM_TAKE(t->image);
-    if (edit_end(edit, e) < 0 || file_sync(image->file, e) < 0) {
+    if (edit_end(edit, e) < 0 || file_sync(image->file, e) < 0 ||
+        check_done(o, image->file, image->format, e) < 0) {
         image_cleanup(&image);
         return err_prefix(e, "%s: ", o->target);
     }

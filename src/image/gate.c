@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/safety.h"
+
 /* A path, or "file:" before one: all else are options, or lead elsewhere. */
 static bool is_plain(const char *name, const json_t *spec)
 {
@@ -20,6 +22,8 @@ static bool names_are_trusted(void)
 
 int gate_backing(const struct image *overlay, const char *name, const json_t *spec, struct err *e)
 {
+    if (overlay->flags.safety.on)
+        return safety_second_file(overlay->name, name, e);
     if (is_plain(name, spec) || names_are_trusted())
         return 0;
     err_set(e, EPERM, "'%s' names its backing image as '%s', which is no plain file name",
@@ -31,6 +35,7 @@ int gate_backing(const struct image *overlay, const char *name, const json_t *sp
 
 int gate_member(const struct image *img, const char *name, struct err *e)
 {
-    (void)img;
+    if (img->flags.safety.on)
+        return safety_second_file(img->name, name, e);
     return *name ? 0 : err_set(e, EINVAL, "The 'file' block driver requires a file name");
 }

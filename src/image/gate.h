@@ -1,13 +1,13 @@
-/* The gate: which files may be opened because an image names them. The one place to be strict. */
+/* The gate: which files may be opened because an image names them. The one place to be strict. With
+ * --safe it is shut: a second file is opened only where the user has named it. */
 #ifndef IMAGE_GATE_H
 #define IMAGE_GATE_H
 
 #include "image/image.h"
 
 /* A backing image by the name that `overlay` stores, and what that name says: a plain local file
- * (or "file:..."). Options
- * ("json:") and protocols ("nbd://") only where the user trusts the image: MPI_IMG_TRUST_NAMES=1.
- */
+ * (or "file:..."). Options ("json:") and protocols ("nbd://") only where the user trusts the image:
+ * MPI_IMG_TRUST_NAMES=1. */
 int gate_backing(const struct image *overlay, const char *name, const json_t *spec, struct err *e);
 
 /* A part of `img` itself (data file, extent): local files only. */

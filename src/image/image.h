@@ -22,6 +22,14 @@ struct format;
 struct secrets;    /* --object secret,...: image/secret.h */
 struct check_sink; /* formats/format.h */
 
+/* What is asked of images that somebody else has made: --safe, --max-size. */
+struct safety_rules {
+    bool on;           /* make the checks of formats/safety.h; open no file that an image names */
+    uint64_t max_size; /* of the guest disk; 0 = any. Counts without `on` too */
+    /* borrowed; a list that gets each check: {"check", "passed", "reason"}. NULL: not told */
+    json_t *told;
+};
+
 /* How to open. Zero-initialised = read-only with the chain, locks, writeback. */
 struct image_flags {
     bool write;
@@ -38,6 +46,7 @@ struct image_flags {
     const struct file_cache *backing_cache;
     uint64_t metadata_budget; /* bytes that this image's own caches may take; 0 = default */
     const char *driver;       /* -f: format by name, NULL = as the spec says, else probe */
+    struct safety_rules safety;
 };
 
 struct image {

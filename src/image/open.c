@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "base/tree.h"
 #include "formats/format.h"
+#include "image/inspect.h"
 #include "image/node.h"
 
 /* As many bytes as every version of qemu-img looks at: what is probed must not depend on us. */
@@ -126,7 +127,7 @@ static int open_format(struct image *img, struct err *e)
     img->format = format;
     if (img->size > INT64_MAX)
         return err_set(e, EFBIG, "Image is too large: %llu bytes", (unsigned long long)img->size);
-    return 0;
+    return inspect_opened(img, e);
 }
 
 int image_open_layer(const json_t *spec, const char *name, const struct image_flags *flags,
@@ -137,7 +138,8 @@ int image_open_layer(const json_t *spec, const char *name, const struct image_fl
     if (!img)
         return -1;
     if (check_driver(img, e) || node_common(img->spec, &img->flags, e) || open_file(img, e) ||
-        choose_format(img, e) || check_options(img, e) || open_format(img, e))
+        choose_format(img, e) || check_options(img, e) || inspect_before(img, e) ||
+        open_format(img, e))
         return -1;
     TRACE(image_open, img->name, img->format->name, img->size, flags->write);
     *out = MEM_TAKE(img);
@@ -198,7 +200,8 @@ int image_open_take_file(struct file *f, const json_t *options, const struct ima
         return -1;
     }
     img->file = f;
-    if (check_driver(img, e) || choose_format(img, e) || open_format(img, e))
+    if (check_driver(img, e) || choose_format(img, e) || inspect_before(img, e) ||
+        open_format(img, e))
         return -1;
     *out = MEM_TAKE(img);
     return 0;

@@ -7,6 +7,7 @@
 #include "formats/format.h"
 #include "formats/options.h"
 #include "image/image.h"
+#include "image/inspect.h"
 
 static int load(struct image *img, const char *id, const char *name, struct err *e)
 {
@@ -43,7 +44,7 @@ int image_snapshot_check(const char *param, struct err *e)
     return said ? err_set(e, EINVAL, "%s\nFailed in parsing snapshot param '%s'", said, param) : -1;
 }
 
-int image_load_snapshot(struct image *img, const char *param, struct err *e)
+static int load_by_param(struct image *img, const char *param, struct err *e)
 {
     AUTO(options_cleanup) struct options *o = NULL;
     if (is_by_key(param) && !(o = parse(param, e)))
@@ -58,4 +59,10 @@ int image_load_snapshot(struct image *img, const char *param, struct err *e)
                     e);
     int rc = load(img, param, NULL, e);
     return rc && e->no == ENOENT ? load(img, NULL, param, e) : rc;
+}
+
+int image_load_snapshot(struct image *img, const char *param, struct err *e)
+{
+    /* its disk may have been larger than it is now */
+    return load_by_param(img, param, e) ? -1 : inspect_size(&img->flags.safety, img->size, e);
 }

@@ -43,6 +43,11 @@ bool output_in_place(const struct output *o)
     return !o->final;
 }
 
+bool output_has_members(const struct output *o)
+{
+    return o->next != NULL;
+}
+
 static void output_free(struct output *o)
 {
     if (o->next)

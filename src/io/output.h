@@ -37,6 +37,7 @@ int output_clear(struct output *o, struct err *e);
 struct file *output_file(struct output *o);      /* opened read-write; the output's, not yours */
 const char *output_temp(const struct output *o); /* the name to open on other ranks */
 bool output_in_place(const struct output *o);
+bool output_has_members(const struct output *o); /* output_member has made some */
 
 /* A further file of this output, to stand under `path`; begun, committed and abandoned with it. The
  * file is the caller's to close, and to close before the commit. */
