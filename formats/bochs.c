@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/format.h"
-#include "formats/safety.h"
 #include "formats/slices.h"
 
 #define BOCHS_SECTOR      512u
@@ -232,7 +231,7 @@ static int bochs_map(struct image *img, uint64_t guest, uint64_t length, struct 
 const struct format format_bochs = {
     .name = "bochs",
     .probe = bochs_probe,
-    .safety = safety_rare,
+    .named_only = true,
     .open = bochs_open,
     .close = bochs_close,
     .map = bochs_map,

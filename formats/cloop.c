@@ -14,7 +14,6 @@
 #include "base/num.h"
 #include "formats/codec/codec.h"
 #include "formats/format.h"
-#include "formats/safety.h"
 #include "formats/slices.h"
 
 #define CLOOP_HEADER    136u /* the table of offsets follows */
@@ -184,7 +183,7 @@ static int cloop_map(struct image *img, uint64_t guest, uint64_t length, struct 
 const struct format format_cloop = {
     .name = "cloop",
     .probe = cloop_probe,
-    .safety = safety_rare,
+    .named_only = true,
     .open = cloop_open,
     .close = cloop_close,
     .map = cloop_map,

@@ -103,6 +103,7 @@ struct format {
                        bool *zero, struct err *e);
     const struct bitmap_ops *bitmaps; /* changing them (formats/bitmap.h); NULL: cannot */
 
+    bool named_only; /* --safe: read only where the user names it */
     bool supports_backing;
     bool supports_compression;
     const struct option_def *create_options; /* NULL: cannot be created */

@@ -171,12 +171,13 @@ static int check_single(const struct safety_subject *s, struct err *e)
     return check_other_contents(s, e);
 }
 
-int safety_format_named(const struct safety_subject *s, struct err *e)
+/* Formats that image services do not take, and nobody should meet unasked. */
+static int check_named(const struct safety_subject *s, struct err *e)
 {
-    return s->named ? 0 : err_set(e, EINVAL, "%s is read only where -f names it", s->format->name);
+    return s->named || !s->format->named_only
+               ? 0
+               : err_set(e, EINVAL, "%s is read only where -f names it", s->format->name);
 }
-
-const struct safety_check safety_rare[] = {SAFETY_FORMAT_NAMED, {0}};
 
 /* ---- the checks of an open image ------------------------------------------------------------- */
 
@@ -209,6 +210,9 @@ const struct safety_check safety_common[] = {
              "boot sector and no ISO 9660 or UDF file system around a header; where the format "
              "is not named, nothing at the end of a raw file that makes it a vpc or dmg image",
      .file = check_single},
+    {.name = "format-named",
+     .help = "bochs, cloop, dmg, parallels, qcow and qed are not guessed: the user has named them",
+     .file = check_named},
     {.name = "backing-file",
      .help = "The image has no backing image and no parent",
      .opened = check_backing},

@@ -40,15 +40,6 @@ struct safety_check {
 /* Those of every image. Like the lists of the formats it ends with name NULL. */
 extern const struct safety_check safety_common[];
 
-/* For formats that image services do not take, and nobody should meet unasked. */
-int safety_format_named(const struct safety_subject *s, struct err *e);
-#define SAFETY_FORMAT_NAMED                                                                        \
-    {                                                                                              \
-        .name = "format-named", .file = safety_format_named,                                       \
-        .help = "The user has named the format, it was not guessed"                                \
-    }
-extern const struct safety_check safety_rare[]; /* that one alone */
-
 /* img->size against --max-size. */
 int safety_size(const struct image *img, struct err *e);
 /* The refusal of the check "second-file". */

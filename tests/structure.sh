@@ -36,7 +36,7 @@ includes() {
     allowed src/io "$base|$io"
     allowed src/image "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/(codec/codec|crypt/crypt)\.h"
     allowed src/flow "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/(codec/codec|crypt/crypt)\.h|flow/[a-z0-9_]+\.h|mpi/(unit|engine)\.h"
-    allowed src/cli "$base|cli/[a-z0-9_]+\.h|formats/(options|format)\.h|flow/progress\.h"
+    allowed src/cli "$base|cli/[a-z0-9_]+\.h|formats/(options|format|safety)\.h|flow/progress\.h"
     allowed src/cmd "$base|cli/[a-z0-9_]+\.h|cmd/[a-z0-9_]+\.h|flow/[a-z0-9_]+\.h|image/[a-z0-9_]+\.h|$io|formats/[a-z0-9_]+\.h|mpi/engine\.h"
     local driver="$base|$io|image/(image|extent|secret)\.h|formats/[a-z0-9_]+\.h|formats/codec/codec\.h|formats/crypt/[a-z0-9_]+\.h"
     local folder

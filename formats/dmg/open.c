@@ -6,7 +6,6 @@
 #include "formats/codec/codec.h"
 #include "formats/dmg/dmg.h"
 #include "formats/format.h"
-#include "formats/safety.h"
 
 /* What chunks are packed with; some only in builds that have the library. */
 static const struct packing {
@@ -134,7 +133,7 @@ static int dmg_map(struct image *img, uint64_t guest, uint64_t length, struct ex
 const struct format format_dmg = {
     .name = "dmg",
     .probe = dmg_probe,
-    .safety = safety_rare,
+    .named_only = true,
     .open = dmg_open,
     .close = dmg_close,
     .map = dmg_map,

@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "formats/safety.h"
 
 static int parallels_probe(const uint8_t *head, size_t n, const char *filename)
 {
@@ -99,7 +98,7 @@ static void parallels_status(struct image *img, struct format_status *out)
 const struct format format_parallels = {
     .name = "parallels",
     .probe = parallels_probe,
-    .safety = safety_rare,
+    .named_only = true,
     .open = parallels_open,
     .close = parallels_close,
     .map = parallels_map,

@@ -6,7 +6,6 @@
 #include "formats/codec/codec.h"
 #include "formats/crypt/crypt.h"
 #include "formats/qcow/qcow.h"
-#include "formats/safety.h"
 
 const struct table_format qcow_table_format = {
     .entry_size = 8,
@@ -165,7 +164,7 @@ static const char *const runtime_options[] = {"encrypt.", NULL};
 const struct format format_qcow = {
     .name = "qcow",
     .probe = qcow_probe,
-    .safety = safety_rare,
+    .named_only = true,
     .runtime_options = runtime_options,
     .open = qcow_open,
     .close = qcow_close,

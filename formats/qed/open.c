@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "formats/qed/qed.h"
-#include "formats/safety.h"
 
 const struct table_format qed_table_format = {
     .entry_size = 8,
@@ -175,7 +174,7 @@ static void qed_status(struct image *img, struct format_status *out)
 const struct format format_qed = {
     .name = "qed",
     .probe = qed_probe,
-    .safety = safety_rare,
+    .named_only = true,
     .open = qed_open,
     .close = qed_close,
     .map = qed_map,

@@ -8,6 +8,7 @@
 #include "cli/version.h"
 #include "cli/words.h"
 #include "formats/format.h"
+#include "formats/safety.h"
 
 #define HELP_WIDTH  78
 #define HELP_COLUMN 28
@@ -94,6 +95,35 @@ static void help_paragraphs(FILE *out, const char *text)
     }
 }
 
+static bool help_has_safe(const struct command *c)
+{
+    for (const struct option_row *row = c->rows; !option_row_ends(row); row++)
+        if (row->name && strcmp(row->name, "safe") == 0)
+            return true;
+    return false;
+}
+
+static void help_checks(FILE *out, const struct safety_check *list)
+{
+    for (const struct safety_check *c = list; c && c->name; c++) {
+        int n = fprintf(out, "  %s", c->name);
+        if (n + 2 > HELP_COLUMN) {
+            fprintf(out, "\n");
+            n = 0;
+        }
+        fprintf(out, "%*s", HELP_COLUMN - n, "");
+        syntax_wrap(out, c->help, HELP_COLUMN, HELP_COLUMN, HELP_WIDTH);
+    }
+}
+
+static void help_safe(FILE *out)
+{
+    fprintf(out, "\nChecks of --safe:\n");
+    help_checks(out, safety_common);
+    for (const struct format *const *f = format_all; *f; f++)
+        help_checks(out, (*f)->safety);
+}
+
 void help_command(FILE *out, const struct command *c)
 {
     fprintf(out, "Usage:\n  %s ", message_program());
@@ -103,4 +133,6 @@ void help_command(FILE *out, const struct command *c)
     fprintf(out, "\nArguments:\n");
     for (const struct option_row *row = c->rows; !option_row_ends(row); row++)
         help_row(out, row);
+    if (help_has_safe(c))
+        help_safe(out);
 }

@@ -6,6 +6,7 @@
 #include "cli/syntax.h"
 #include "cli/words.h"
 #include "formats/format.h"
+#include "formats/safety.h"
 
 #ifndef BUILD_VERSION
 #define BUILD_VERSION "0"
@@ -210,6 +211,66 @@ static void manual_format(FILE *out, const struct format *f)
     }
 }
 
+/* ---- untrusted images ------------------------------------------------------------------------ */
+
+static const char untrusted[] =
+    "An image that somebody else has made can name other files of this machine as parts of itself, "
+    "be two formats at once, or claim a size that fills any storage. With --safe an image is read "
+    "only when it has passed the checks below; they are made on the bytes of the file before "
+    "anything interprets it. A refusal is one line on standard error with the name of the check "
+    "that failed, and exit code 1 (2 of compare). Names of checks do not change. With info "
+    "--output=json each image has an object \"safety\" with the member \"passed\" and the list of "
+    "\"checks\", each with \"check\" (its name), \"passed\" and, where it failed, \"reason\"; it "
+    "is "
+    "printed too when the image is refused.\n\n"
+    "The checks are those of the format inspector of OpenStack (oslo.utils). What the inspector "
+    "refuses always but is read here without harm (qed, qcow, "
+    "extended L2 entries), and formats that it does not know (bochs, cloop, dmg, parallels), are "
+    "read where -f names the format. What -f calls raw must not look like an image of any "
+    "other format. A fixed vpc image is told by its end alone and needs -f.\n\n"
+    "Which second files are opened: those that the command line names. An image's backing image, "
+    "data file, extents and parent are not, whatever the environment says, with --safe. Without it "
+    "a backing image is opened if its name is a plain file name (see MPI_IMG_TRUST_NAMES), and "
+    "data files and extents are always taken for local paths: names in images are never options "
+    "(\"json:\") nor URLs.\n\n"
+    "convert and dd with --safe make the same checks on the finished output, as the format that "
+    "was "
+    "asked for, before it gets its name: a raw output that is itself an image of some format is "
+    "refused and removed. An output that has no name to get (a device, an export, -n) is looked at "
+    "too, but its bytes are there. The output has neither a backing image nor further files.\n\n"
+    "On several ranks rank 0 opens and checks the sources; no other rank opens one before all "
+    "checks have passed there. Each repeats them on the bytes that it sees, and a source of "
+    "another size on one rank ends the run. Entries of tables are checked by whoever reads them, "
+    "each time.\n\n"
+    "With and without --safe: every count and length from a file is checked before memory is asked "
+    "for. Tables of places are read in parts that fit the memory budget. What is held whole has "
+    "these limits: qcow2 L1 table 32 MiB, refcount table 8 MiB, 65536 snapshots with 1024 bytes "
+    "beyond the header each, 65535 bitmaps; names of backing files 1023 bytes (qed: 4095); vmdk "
+    "descriptor 1 MiB, 16384 extents, directories of 2^25 entries; vhdx 2047 regions and 2047 "
+    "metadata items of up to 1 MiB, log 256 MiB; dmg 2^22 chunks of up to 64 MiB; cloop "
+    "blocks 64 MiB; a first table of any other format 256 MiB; a backing chain 10000 images. An "
+    "encoded block is never decoded beyond its size.";
+
+static void manual_check(FILE *out, const struct safety_check *c)
+{
+    roff_item(out, c->name, c->help);
+}
+
+static void manual_untrusted(FILE *out)
+{
+    fprintf(out, ".SH UNTRUSTED IMAGES\n");
+    roff_paragraphs(out, untrusted);
+    fprintf(out, ".SS Checks of every image\n");
+    for (const struct safety_check *c = safety_common; c->name; c++)
+        manual_check(out, c);
+    for (const struct format *const *f = format_all; *f; f++) {
+        if ((*f)->safety)
+            fprintf(out, ".SS Checks of %s\n", (*f)->name);
+        for (const struct safety_check *c = (*f)->safety; c && c->name; c++)
+            manual_check(out, c);
+    }
+}
+
 static void manual_statuses(FILE *out, const struct exit_status *list)
 {
     for (; list->meaning; list++) {
@@ -250,6 +311,7 @@ void manual_print(FILE *out, const struct command *const *all)
     fprintf(out, ".SH FORMATS\nThe options of new images (\\-o), by format:\n");
     for (const struct format *const *f = format_all; *f; f++)
         manual_format(out, *f);
+    manual_untrusted(out);
     manual_trace(out);
     manual_exits(out, all);
     MANUAL_LIST(out, "ENVIRONMENT", environment);
