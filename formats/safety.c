@@ -29,6 +29,8 @@ static const struct signature {
     {"luks", 0, 6, "LUKS\xba\xbe"},
     {"parallels", 0, 16, "WithoutFreeSpace"},
     {"parallels", 0, 16, "WithouFreSpacExt"},
+    {"bochs", 0, 22, "Bochs Virtual HD Image"},
+    {"cloop", 0, 24, "#!/bin/sh\n#V2.0 Format\n"},
 };
 
 static bool has_signature(const struct safety_subject *s, const struct signature *g)
