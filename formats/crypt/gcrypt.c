@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <gcrypt.h>
 
@@ -147,6 +148,48 @@ static int gcrypt_hash(enum crypt_hash hash, const void *data, size_t len, uint8
     return 0;
 }
 
+struct hash_state {
+    gcry_md_hd_t handle;
+    size_t length;
+};
+
+static void gcrypt_hash_free(void *p)
+{
+    struct hash_state *s = p;
+    if (s)
+        gcry_md_close(s->handle);
+    free(s);
+}
+
+static int gcrypt_hash_new(enum crypt_hash hash, void **state, struct err *e)
+{
+    pthread_once(&once, start);
+    struct hash_state *s = mem_new(1, sizeof *s, e);
+    if (!s)
+        return -1;
+    gcry_error_t code = gcry_md_open(&s->handle, digests[hash], 0);
+    if (code) {
+        free(s);
+        return failed("Hash", code, e);
+    }
+    s->length = gcry_md_get_algo_dlen(digests[hash]);
+    *state = s;
+    return 0;
+}
+
+static void gcrypt_hash_add(void *state, const void *data, size_t len)
+{
+    const struct hash_state *s = state;
+    gcry_md_write(s->handle, data, len);
+}
+
+static void gcrypt_hash_end(void *state, uint8_t *digest)
+{
+    const struct hash_state *s = state;
+    memcpy(digest, gcry_md_read(s->handle, 0), s->length);
+    gcry_md_reset(s->handle);
+}
+
 static int gcrypt_hmac(enum crypt_hash hash, const uint8_t *key, size_t key_len, const void *data,
                        size_t len, uint8_t *digest, struct err *e)
 {
@@ -176,6 +219,10 @@ const struct crypt_library crypt_gcrypt = {
     .encrypt = gcrypt_encrypt,
     .decrypt = gcrypt_decrypt,
     .hash = gcrypt_hash,
+    .hash_new = gcrypt_hash_new,
+    .hash_add = gcrypt_hash_add,
+    .hash_end = gcrypt_hash_end,
+    .hash_free = gcrypt_hash_free,
     .hmac = gcrypt_hmac,
     .pbkdf2 = gcrypt_pbkdf2,
 };

@@ -39,6 +39,11 @@ struct crypt_library {
     int (*decrypt)(void *state, const uint8_t *iv, void *buf, size_t len, struct err *e);
 
     int (*hash)(enum crypt_hash hash, const void *data, size_t len, uint8_t *digest, struct err *e);
+    /* Piece by piece, for one thread at a time. hash_end starts over, too. */
+    int (*hash_new)(enum crypt_hash hash, void **state, struct err *e);
+    void (*hash_add)(void *state, const void *data, size_t len);
+    void (*hash_end)(void *state, uint8_t *digest);
+    void (*hash_free)(void *state); /* NULL is fine */
     int (*hmac)(enum crypt_hash hash, const uint8_t *key, size_t key_len, const void *data,
                 size_t len, uint8_t *digest, struct err *e);
     int (*pbkdf2)(enum crypt_hash hash, const uint8_t *pass, size_t pass_len, const uint8_t *salt,
