@@ -10,6 +10,7 @@
  */
 #include "mpi/coordinator.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -35,11 +36,14 @@ struct coordinator {
     const unsigned *threads;
     const struct unit_job *job;
     unsigned depth;
+    bool others;      /* more than one rank has workers */
     struct team team; /* rank 0's own workers */
     struct seat *seat;
     size_t *first_seat; /* of each rank */
     struct seat *free;
     struct seat **free_last;
+    bool held; /* held_unit is the next, but no seat that it may have is free */
+    uint64_t held_unit;
     struct frontier frontier;
     size_t granted; /* seats in this state */
     unsigned gone;  /* own workers that have ended */
@@ -91,13 +95,24 @@ static void seat_free(struct coordinator *c, struct seat *s)
     c->free_last = &s->next;
 }
 
-static struct seat *seat_take(struct coordinator *c)
+/* Take the seat that `at` points to out of the queue. */
+static void seat_take(struct coordinator *c, struct seat **at)
 {
-    struct seat *s = c->free;
-    c->free = s->next;
-    if (!c->free)
-        c->free_last = &c->free;
-    return s;
+    struct seat *s = *at;
+    *at = s->next;
+    if (!s->next)
+        c->free_last = at;
+}
+
+/* The first free seat that this unit may have; NULL if there is none now. */
+static struct seat **seat_for(struct coordinator *c, uint64_t unit)
+{
+    bool choosy = c->job->avoid && c->others;
+    unsigned avoid = choosy ? c->job->avoid(c->job->ctx, unit) : UINT_MAX;
+    for (struct seat **at = &c->free; *at; at = &(*at)->next)
+        if ((*at)->rank != avoid)
+            return at;
+    return NULL;
 }
 
 static struct seat *seat_at(const struct coordinator *c, unsigned rank, unsigned worker,
@@ -157,6 +172,7 @@ static int seats_init(struct coordinator *c)
     size_t n = 0;
     for (unsigned r = 0; r < c->post->size; r++) {
         c->first_seat[r] = n;
+        c->others |= n && c->threads[r];
         n += (size_t)c->threads[r] * c->depth;
     }
     uint64_t window = c->job->window ? c->job->window : 4 * (uint64_t)n;
@@ -185,14 +201,14 @@ static void give_failure(struct coordinator *c)
     keep_release(&error);
 }
 
-static void give_unit(struct coordinator *c, uint64_t unit)
+static void give_unit(struct coordinator *c, struct seat **at, uint64_t unit)
 {
-    struct seat *s = c->free;
+    struct seat *s = *at;
     if (frontier_give(&c->frontier, unit, s, &s->ticket, &c->scratch) < 0) {
         give_failure(c);
         return;
     }
-    seat_take(c);
+    seat_take(c, at);
     s->unit = unit;
     s->state = SEAT_WORKING;
     TRACE(unit_given, unit, s->rank, s->worker, s->slot);
@@ -200,13 +216,22 @@ static void give_unit(struct coordinator *c, uint64_t unit)
         coordinator_fail(c, 0);
 }
 
+static enum unit_next next_unit(struct coordinator *c)
+{
+    return c->held ? UNIT_THERE : c->job->next(c->job->ctx, &c->held_unit, &c->scratch);
+}
+
 static void coordinator_give(struct coordinator *c)
 {
+    struct seat **at;
     while (c->free && !c->closed && !frontier_full(&c->frontier)) {
-        uint64_t unit;
-        switch (c->job->next(c->job->ctx, &unit, &c->scratch)) {
+        switch (next_unit(c)) {
         case UNIT_THERE:
-            give_unit(c, unit);
+            at = seat_for(c, c->held_unit);
+            c->held = !at;
+            if (!at)
+                return;
+            give_unit(c, at, c->held_unit);
             break;
         case UNIT_NONE:
             c->closed = true;

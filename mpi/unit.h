@@ -59,6 +59,10 @@ struct unit_job {
      * -1 with the error set to end the run (interrupt). May be NULL. */
     int (*tick)(void *ctx, struct err *e);
 
+    /* The rank that is not to get the unit, if there is another (what one rank wrote is read by
+     * another); UINT_MAX: any may. Units wait for such a rank. May be NULL. */
+    unsigned (*avoid)(void *ctx, uint64_t unit);
+
     /* -- every rank --------------------------------------------------------------------------- */
     /* One worker's own state (its thread calls this). */
     int (*worker_new)(void *ctx, unsigned depth, void **worker, struct err *e);
