@@ -10,7 +10,7 @@ static void completion_names(FILE *out, const struct command *c)
         if (row->letter)
             fprintf(out, "-%c ", row->letter);
         if (row->name)
-            fprintf(out, "--%s%s ", row->name, row->metavar ? "=" : "");
+            fprintf(out, "--%s%s ", row->name, row->metavar && !row->may_lack ? "=" : "");
     }
     fprintf(out, "' ;;\n");
 }
@@ -19,7 +19,7 @@ static void completion_names(FILE *out, const struct command *c)
 static void completion_value(FILE *out, const struct command *c, const struct option_row *row)
 {
     const struct word *w = word_find(row->metavar);
-    if (!row->metavar)
+    if (!row->metavar || row->may_lack)
         return;
     fputs("        ", out);
     if (row->letter)

@@ -59,10 +59,12 @@ static void getopt_tables_fill(struct getopt_tables *t, const struct option_row 
     char *at = stpcpy(t->letters, first_only ? "+:" : ":");
     struct option *name = t->names;
     for (int i = 0; i < ROWS_MAX && !option_row_ends(&rows[i]); i++) {
-        int has_arg = rows[i].metavar ? required_argument : no_argument;
+        int has_arg = rows[i].may_lack  ? optional_argument
+                      : rows[i].metavar ? required_argument
+                                        : no_argument;
         if (rows[i].letter) {
             *at++ = rows[i].letter;
-            if (rows[i].metavar)
+            if (has_arg == required_argument)
                 *at++ = ':';
         }
         if (rows[i].name)

@@ -24,6 +24,8 @@ struct option_row {
     char letter;         /* 0 = long only */
     const char *name;    /* long name; NULL = letter only, and no letter = end of the table */
     const char *metavar; /* of the argument; NULL = none */
+    bool may_lack; /* the long name's argument may be left out, the letter has none: TAKE_VALUE
+                    * whose call gets NULL then */
     enum option_take take;
     size_t offset; /* of the field in the subcommand's arguments */
     /* Check the value, and store it for TAKE_VALUE. Runs in the order of the command line. */

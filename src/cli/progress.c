@@ -1,12 +1,42 @@
 #include "cli/progress.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/signals.h"
 
 void progress_line_init(struct progress_line *p, bool show, bool quiet, double step)
 {
     *p = (struct progress_line){.shown = show && !quiet, .step = step};
+}
+
+int progress_take(void *field, const char *value, struct err *e)
+{
+    struct progress_arg *a = field;
+    unsigned fd = 2;
+    int end = 0;
+    if (!value) {
+        a->line = true;
+        return 0;
+    }
+    bool numbered = sscanf(value, "json:%5u%n", &fd, &end) == 1 && !value[end];
+    if (!numbered && strcmp(value, "json") != 0)
+        return err_set(e, EINVAL, "Invalid form of progress '%s': it is json or json:FD", value);
+    a->json = true;
+    a->fd = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+    return 0;
+}
+
+int progress_line_json(struct progress_line *p, const struct progress_arg *arg, const char *image,
+                       struct err *e)
+{
+    if (!arg->json)
+        return 0;
+    if (arg->fd < 0)
+        return err_set(e, EBADF, "Progress cannot be written: the file descriptor is not open");
+    return progress_json_begin(&p->json, arg->fd, image, e);
 }
 
 /* Moved by more than a step, or exactly at an end. A second 0 in a row says nothing new. */
@@ -30,12 +60,14 @@ void progress_line_update(struct progress_line *p, double percent)
     if (percent > 100)
         percent = 100;
     p->moved |= percent > 0;
+    p->held = p->hold_end && percent >= 100;
+    if (!p->held)
+        progress_json_update(&p->json, percent);
     if (!p->shown) {
         if (signals_take_progress())
             fprintf(stderr, "    (%3.2f/100%%)\n", percent);
         return;
     }
-    p->held = p->hold_end && percent >= 100;
     if (!p->held && progress_due(p, percent))
         progress_print(p, percent);
 }
@@ -43,12 +75,15 @@ void progress_line_update(struct progress_line *p, double percent)
 void progress_line_release(struct progress_line *p)
 {
     if (p->held)
+        progress_json_update(&p->json, 100);
+    if (p->held && p->shown)
         progress_print(p, 100);
     p->held = false;
 }
 
 void progress_line_end(struct progress_line *p)
 {
+    progress_json_end(&p->json);
     if (!p->shown)
         return;
     putchar('\n');
@@ -60,7 +95,13 @@ static void progress_watch(void *ctx, double percent)
     progress_line_update(ctx, percent);
 }
 
+static void progress_count(void *ctx, uint64_t done, uint64_t total)
+{
+    struct progress_line *p = ctx;
+    progress_json_count(&p->json, done, total);
+}
+
 struct progress progress_line_watch(struct progress_line *p)
 {
-    return (struct progress){.update = progress_watch, .ctx = p};
+    return (struct progress){.update = progress_watch, .bytes = progress_count, .ctx = p};
 }

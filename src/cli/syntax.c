@@ -8,6 +8,8 @@ static void syntax_option(FILE *out, const struct option_row *row)
 {
     if (row->syntax)
         fprintf(out, "%s%s", *row->syntax ? " " : "", row->syntax);
+    else if (row->may_lack)
+        fprintf(out, row->letter ? " [-%c]" : "", row->letter);
     else if (row->letter && row->metavar)
         fprintf(out, " [-%c %s]", row->letter, row->metavar);
     else if (row->letter)
@@ -34,7 +36,9 @@ void syntax_row(FILE *out, const struct option_row *row)
         fprintf(out, "-%c%s", row->letter, row->name ? ", " : "");
     if (row->name)
         fprintf(out, "--%s", row->name);
-    if (row->metavar)
+    if (row->may_lack)
+        fprintf(out, "[=%s]", row->metavar);
+    else if (row->metavar)
         fprintf(out, "%c%s", row->name ? '=' : ' ', row->metavar);
 }
 

@@ -52,6 +52,15 @@ int command_unexpected(const char *operand)
     return command_usage_error(&e);
 }
 
+int command_progress(const struct command_run *r, const struct progress_arg *arg, bool quiet,
+                     double step, const char *image, struct progress_line *line, struct err *e)
+{
+    bool first = engine_rank(r->engine) == 0;
+    progress_line_init(line, arg->line, quiet, step);
+    int status = first && !quiet ? progress_line_json(line, arg, image, e) : 0;
+    return engine_agree(r->engine, status, e);
+}
+
 int args_take_threads(void *field, const char *value, struct err *e)
 {
     return size_count(value, "number of threads", 1, THREADS_MAX, field, e);

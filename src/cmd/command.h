@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "mpi/engine.h"
 
 extern const struct command *const command_all[]; /* NULL-terminated, in the order of the help */
@@ -29,6 +30,10 @@ int command_fail(const struct err *e);
 /* The same with the line that follows usage errors. */
 int command_misused(const char *text);
 int command_unexpected(const char *operand);
+
+/* Begin -p and --progress=json; every rank calls it, and rank 0 writes the lines about `image`. */
+int command_progress(const struct command_run *r, const struct progress_arg *arg, bool quiet,
+                     double step, const char *image, struct progress_line *line, struct err *e);
 
 int args_take_threads(void *field, const char *value, struct err *e);
 int args_take_memory(void *field, const char *value, struct err *e);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "cli/progress.h"
 #include "cmd/one_image.h"
 #include "cmd/open.h"
 #include "flow/commit.h"
@@ -18,7 +17,8 @@ struct commit_args {
     const char *base;  /* -b */
     bool drop;         /* -d */
     uint64_t rate_limit;
-    bool progress, quiet;
+    struct progress_arg progress;
+    bool quiet;
 };
 
 static int commit_open(const struct commit_args *a, const char *name, struct secrets *secrets,
@@ -59,10 +59,12 @@ static int commit_shown(struct command_run *r, struct secrets *secrets)
     const struct commit_args *a = r->args;
     struct err e = ERR_INIT;
     struct progress_line line;
-    progress_line_init(&line, a->progress, a->quiet, COMMIT_PROGRESS_STEP);
-    int status = commit_image(r, secrets, &line, &e);
-    if (line.started)
-        progress_line_end(&line);
+    int status = command_progress(r, &a->progress, a->quiet, COMMIT_PROGRESS_STEP,
+                                  r->operands.text[0], &line, &e);
+    if (!status)
+        status = commit_image(r, secrets, &line, &e);
+    line.shown &= line.started;
+    progress_line_end(&line);
     if (status)
         return command_fail(&e);
     if (!a->quiet)
@@ -92,7 +94,7 @@ static const struct option_row commit_rows[] = {
              "The image of the backing chain that takes it all; the image is not emptied then"),
     ROW_FLAG('d', "drop", struct commit_args, drop, "Do not empty the image: it is not needed"),
     ROW_RATE_LIMIT(struct commit_args, rate_limit),
-    ROW_FLAG('p', "progress", struct commit_args, progress, "Show progress"),
+    ROW_PROGRESS(struct commit_args, progress),
     ROWS_ENGINE(struct commit_args),
     ROW_MEMORY(struct commit_args, engine.memory),
     {0},

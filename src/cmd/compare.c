@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "cmd/object.h"
-#include "cli/progress.h"
 #include "cmd/open.h"
 #include "flow/compare.h"
 
@@ -19,7 +18,8 @@ struct compare_args {
     struct image_args image;
     const char *format2; /* -F */
     const char *cache;   /* -T */
-    bool progress, quiet, strict;
+    struct progress_arg progress;
+    bool quiet, strict;
 };
 
 static int compare_fail(const struct err *e, int code)
@@ -107,7 +107,9 @@ static int compare_main(struct command_run *r)
         .memory = a->engine.memory,
     };
     struct progress_line line;
-    progress_line_init(&line, a->progress, a->quiet, COMPARE_PROGRESS_STEP);
+    if (command_progress(r, &a->progress, a->quiet, COMPARE_PROGRESS_STEP, r->operands.text[1],
+                         &line, &e))
+        return compare_fail(&e, COMPARE_OPEN);
     line.hold_end = true;
     int code = compare_images(r, &o, &line);
     progress_line_end(&line);
@@ -131,7 +133,7 @@ static const struct option_row compare_rows[] = {
      .offset = offsetof(struct compare_args, cache),
      .syntax = "",
      .help = "The same as -T"},
-    ROW_FLAG('p', "progress", struct compare_args, progress, "Show progress"),
+    ROW_PROGRESS(struct compare_args, progress),
     ROW_QUIET(struct compare_args, quiet),
     ROW_FLAG('s', "strict", struct compare_args, strict,
              "Images of different size or allocation differ"),

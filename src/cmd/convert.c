@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "cli/message.h"
 #include "cmd/object.h"
-#include "cli/progress.h"
 #include "cli/size.h"
 #include "cmd/convert_args.h"
 #include "cmd/open.h"
@@ -159,8 +158,9 @@ static void convert_tell_removed(const char *name, struct err *e)
 static int convert_flow(struct command_run *r, const struct convert_options *o,
                         struct progress_line *line, struct err *e)
 {
-    struct convert_report report = {
-        .progress = progress_line_watch(line), .exact = line->shown, .warn = convert_warn};
+    struct convert_report report = {.progress = progress_line_watch(line),
+                                    .exact = line->shown || line->json.on,
+                                    .warn = convert_warn};
     if (convert_run(r->engine, o, &report, e) == 0)
         return 0;
     /* before the first byte there was nothing that could be missed */
@@ -191,26 +191,28 @@ static int convert_images(struct command_run *r, struct secrets *secrets,
     return convert_flow(r, &o, line, e);
 }
 
+static const char *convert_target_name(const struct command_run *r)
+{
+    return r->operands.n ? r->operands.text[r->operands.n - 1] : NULL;
+}
+
 static int convert_shown(struct command_run *r, struct secrets *secrets)
 {
     const struct convert_args *a = r->args;
     struct err e = ERR_INIT;
     struct progress_line line;
-    progress_line_init(&line, a->progress, a->quiet, CONVERT_PROGRESS_STEP);
+    int status = command_progress(r, &a->progress, a->quiet, CONVERT_PROGRESS_STEP,
+                                  convert_target_name(r), &line, &e);
     if (line.shown)
         progress_line_update(&line, 0);
-    int status = convert_images(r, secrets, &line, &e);
-    if (line.shown && !status)
+    if (!status)
+        status = convert_images(r, secrets, &line, &e);
+    if ((line.shown || line.json.on) && !status)
         progress_line_update(&line, 100);
     if (status)
         command_fail(&e);
     progress_line_end(&line);
     return status ? 1 : 0;
-}
-
-static const char *convert_target_name(const struct command_run *r)
-{
-    return r->operands.n ? r->operands.text[r->operands.n - 1] : NULL;
 }
 
 static int convert_main(struct command_run *r)

@@ -104,7 +104,7 @@ const struct option_row convert_rows[] = {
     ROW_FLAG('C', "copy-range-offloading", struct convert_args, copy_offload,
              "Let the storage copy the data where it can (reflinks)"),
     ROW_FLAG('c', "compress", struct convert_args, compress, "Compress (qcow, qcow2 and vmdk)"),
-    ROW_FLAG('p', "progress", struct convert_args, progress, "Show progress"),
+    ROW_PROGRESS(struct convert_args, progress),
     ROW_QUIET(struct convert_args, quiet),
     ROW_FLAG('n', "no-create", struct convert_args, no_create,
              "Write into the output that is there; do not create it"),

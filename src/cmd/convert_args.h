@@ -18,7 +18,8 @@ struct convert_args {
     bool bitmaps, skip_broken_bitmaps;
     bool copy_offload; /* -C */
     bool compress;     /* -c */
-    bool progress, quiet;
+    struct progress_arg progress;
+    bool quiet;
     bool no_create;             /* -n */
     const char *target_cache;   /* -t */
     const char *source_cache;   /* -T */

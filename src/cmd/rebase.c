@@ -2,7 +2,6 @@
 #include "cmd/command.h"
 
 #include "base/mem.h"
-#include "cli/progress.h"
 #include "cmd/one_image.h"
 #include "cmd/open.h"
 #include "flow/rebase.h"
@@ -16,7 +15,8 @@ struct rebase_args {
     const char *backing_format; /* -F */
     const char *cache;          /* -t */
     const char *source_cache;   /* -T */
-    bool unsafe, compress, progress, quiet;
+    struct progress_arg progress;
+    bool unsafe, compress, quiet;
 };
 
 /* What lies below is read as -T says, and -U is about the new backing images alone. */
@@ -67,7 +67,9 @@ static int rebase_main(struct command_run *r)
         .memory = a->engine.memory,
     };
     struct progress_line line;
-    progress_line_init(&line, a->progress, a->quiet, REBASE_PROGRESS_STEP);
+    if (command_progress(r, &a->progress, a->quiet, REBASE_PROGRESS_STEP, r->operands.text[0],
+                         &line, &e))
+        return command_fail(&e);
     progress_line_update(&line, 0);
     int code = rebase_image(r, &o, &line);
     progress_line_end(&line);
@@ -86,7 +88,7 @@ static const struct option_row rebase_rows[] = {
     ROW_TEXT('T', "source-cache", "src_cache", struct rebase_args, source_cache,
              "Cache mode to read the backing images with"),
     ROW_FLAG('c', "compress", struct rebase_args, compress, "Compress what is copied (qcow2)"),
-    ROW_FLAG('p', "progress", struct rebase_args, progress, "Show progress"),
+    ROW_PROGRESS(struct rebase_args, progress),
     ROW_FLAG('u', "backing-unsafe", struct rebase_args, unsafe,
              "Only store the new name: the caller knows that both backing images show the same"),
     {.letter = 'b',

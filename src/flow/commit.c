@@ -103,8 +103,7 @@ static void passed(void *ctx, uint64_t chunk, uint64_t data)
 {
     const struct commit *c = ctx;
     (void)data;
-    progress_update(c->progress,
-                    100 * (double)(chunk * c->partition.chunk_size) / (double)c->source.size);
+    progress_bytes(c->progress, chunk * c->partition.chunk_size, c->source.size);
 }
 
 static void set_source(struct commit *c)
@@ -145,7 +144,7 @@ static int bring_down(struct engine *g, struct commit *c, struct err *e)
         job.rate_limit = c->o->rate_limit;
         job.memory = c->o->memory;
         job.least_workers = least_workers(c);
-        progress_update(c->progress, 0);
+        progress_bytes(c->progress, 0, c->source.size);
     }
     return inplace_run(g, &job, e) ? job_failed(e) : 0;
 }

@@ -88,7 +88,7 @@ static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, 
     (void)grant;
     if (need->len == 0) {
         uint64_t done = num_min((unit + 1) * c->walk.chunk, c->total);
-        progress_update(c->progress, 100 * (double)done / (double)c->total);
+        progress_bytes(c->progress, done, c->total);
         return PLACE_GO_ON;
     }
     if (need->len != sizeof c->found)
@@ -195,7 +195,7 @@ static int compare_opened(struct engine *g, struct compare *c, struct compare_re
     uint64_t size[2] = {c->walk.image[0]->size, c->walk.image[1]->size};
     c->common = num_min(size[0], size[1]);
     c->total = num_max(size[0], size[1]);
-    progress_update(c->progress, 0);
+    progress_bytes(c->progress, 0, c->total);
     if (c->o->strict && size[0] != size[1]) {
         out->verdict = COMPARE_STRICT_SIZE;
         return 0;

@@ -105,7 +105,7 @@ static void passed(void *ctx, uint64_t chunk, uint64_t data_bytes)
     struct rebase *r = ctx;
     (void)data_bytes;
     r->passed = num_min((chunk + 1) * r->chunk, r->image->size);
-    progress_update(r->progress, 100 * (double)r->passed / (double)r->image->size);
+    progress_bytes(r->progress, r->passed, r->image->size);
 }
 
 static int fail_write(void *ctx, uint64_t guest, struct err *e)

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/num.h"
+
 void telling_progress(struct telling *t, uint64_t guest, uint64_t data)
 {
     t->data_done += data;
-    double done = t->data_total ? (double)t->data_done / (double)t->data_total
-                                : (double)guest / (double)t->size;
-    progress_update(&t->report->progress, 100 * (done > 1 ? 1 : done));
+    if (t->data_total)
+        progress_bytes(&t->report->progress, num_min(t->data_done, t->data_total), t->data_total);
+    else
+        progress_bytes(&t->report->progress, guest, t->size);
 }
 
 void telling_salvaged(const struct telling *t, const struct salvaged *lost)
