@@ -12,10 +12,23 @@
 #define THREADS_MAX 4096
 
 const struct command *const command_all[] = {
-    &command_amend,  &command_bench,   &command_bitmap,   &command_check,
-    &command_commit, &command_compare, &command_convert,  &command_create,
-    &command_dd,     &command_info,    &command_map,      &command_measure,
-    &command_rebase, &command_resize,  &command_snapshot, NULL,
+    &command_amend,
+    &command_bench,
+    &command_bitmap,
+    &command_check,
+    &command_commit,
+    &command_compare,
+    &command_convert,
+    &command_create,
+    &command_dd,
+    &command_hash,
+    &command_info,
+    &command_map,
+    &command_measure,
+    &command_rebase,
+    &command_resize,
+    &command_snapshot,
+    NULL,
 };
 
 const struct command *command_find(const char *name)
