@@ -55,7 +55,9 @@ static int open_stored(const struct image *img, const char *name, struct file **
     struct file_options o = options_of(img);
     if (!name || !*name)
         return err_set(e, EINVAL, "'data-file' is required for this image");
-    if (file_open_path(name, &o, out, e) == 0)
+    int opened = img->flags.unfinished ? image_open_unfinished(img, name, out, e)
+                                       : file_open_path(name, &o, out, e);
+    if (opened == 0)
         return 0;
     if (e->no != ENOENT)
         return -1;

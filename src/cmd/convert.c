@@ -16,6 +16,11 @@
 
 #define CONVERT_PROGRESS_STEP 1
 
+struct convert_proof {
+    const struct digest_kind *kind;
+    uint8_t hash[DIGEST_MAX];
+};
+
 struct convert_names {
     struct convert_source *sources;
     unsigned n;
@@ -145,6 +150,7 @@ static struct convert_options convert_flow_options(const struct convert_args *a,
         .skip_broken_bitmaps = a->skip_broken_bitmaps,
         .rate_limit = a->rate_limit,
         .memory = a->engine.memory,
+        .verify = a->verify,
     };
 }
 
@@ -156,21 +162,32 @@ static void convert_tell_removed(const char *name, struct err *e)
 }
 
 static int convert_flow(struct command_run *r, const struct convert_options *o,
-                        struct progress_line *line, struct err *e)
+                        struct progress_line *line, uint8_t *hash, struct err *e)
 {
-    struct convert_report report = {.progress = progress_line_watch(line),
-                                    .exact = line->shown || line->json.on,
-                                    .warn = convert_warn};
-    if (convert_run(r->engine, o, &report, e) == 0)
+    struct convert_report report = {
+        .progress = progress_line_watch(line),
+        .exact = line->shown || line->json.on,
+        .warn = convert_warn,
+    };
+    if (convert_run(r->engine, o, &report, e) == 0) {
+        memcpy(hash, report.hash, sizeof report.hash);
         return 0;
+    }
     /* before the first byte there was nothing that could be missed */
     if (report.removed[0] && line->moved)
         convert_tell_removed(report.removed, e);
     return -1;
 }
 
+/* The hash that --hash or --verify needs. */
+static int convert_hash_params(const struct convert_args *a, struct blkhash_params *out,
+                               struct err *e)
+{
+    return a->hash.given || a->verify ? hash_arg_params(&a->hash, out, e) : 0;
+}
+
 static int convert_images(struct command_run *r, struct secrets *secrets,
-                          struct progress_line *line, struct err *e)
+                          struct progress_line *line, struct convert_proof *proof, struct err *e)
 {
     const struct convert_args *a = r->args;
     AUTO(options_cleanup) struct options *options = NULL;
@@ -181,6 +198,8 @@ static int convert_images(struct command_run *r, struct secrets *secrets,
         status = convert_plan_target(a, &names, &options, e);
     if (!status)
         status = convert_caches(a, &o, e);
+    if (!status)
+        status = convert_hash_params(a, &o.hash, e);
     /* every rank has the same command line, but not every rank the same files */
     if (engine_agree(r->engine, status, e))
         return -1;
@@ -188,7 +207,8 @@ static int convert_images(struct command_run *r, struct secrets *secrets,
     o.options = options;
     o.secrets = secrets;
     o.backing_in_target = a->backing || options_str(options, "backing_file", NULL);
-    return convert_flow(r, &o, line, e);
+    proof->kind = o.hash.kind;
+    return convert_flow(r, &o, line, proof->hash, e);
 }
 
 static const char *convert_target_name(const struct command_run *r)
@@ -196,22 +216,33 @@ static const char *convert_target_name(const struct command_run *r)
     return r->operands.n ? r->operands.text[r->operands.n - 1] : NULL;
 }
 
+/* After the last of the progress. */
+static void convert_say_hash(const struct command_run *r, const struct convert_proof *proof)
+{
+    const struct convert_args *a = r->args;
+    if (a->hash.given)
+        hash_say(proof->kind, proof->hash, r->operands.text[r->operands.n - 1]);
+}
+
 static int convert_shown(struct command_run *r, struct secrets *secrets)
 {
     const struct convert_args *a = r->args;
     struct err e = ERR_INIT;
     struct progress_line line;
+    struct convert_proof proof = {0};
     int status = command_progress(r, &a->progress, a->quiet, CONVERT_PROGRESS_STEP,
                                   convert_target_name(r), &line, &e);
     if (line.shown)
         progress_line_update(&line, 0);
     if (!status)
-        status = convert_images(r, secrets, &line, &e);
+        status = convert_images(r, secrets, &line, &proof, &e);
     if ((line.shown || line.json.on) && !status)
         progress_line_update(&line, 100);
     if (status)
         command_fail(&e);
     progress_line_end(&line);
+    if (!status)
+        convert_say_hash(r, &proof);
     return status ? 1 : 0;
 }
 
@@ -247,6 +278,9 @@ const struct command command_convert = {
         "The new image grows under a temporary name in the folder of the output and gets its name "
         "when it is complete and on storage. After a failure the unfinished file is removed and "
         "what stood under the name stays. Only with -t unsafe the file is not synced.\n\n"
+        "--hash prints a hash of what the guest reads (see the command hash). With --verify the "
+        "finished image is read back under its temporary name; when it does not hold what was "
+        "converted, it is removed and the exit code is 1.\n\n"
         "With -B, or -o backing_file=, what the topmost image of the source does not hold is left "
         "to the backing image, which must have the same content as that of the source.",
     .rows = convert_rows,

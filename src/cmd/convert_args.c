@@ -14,7 +14,9 @@
 
 void convert_defaults(void *args)
 {
-    ((struct convert_args *)args)->sparse.size = SPARSE_DEFAULT;
+    struct convert_args *a = args;
+    a->sparse.size = SPARSE_DEFAULT;
+    hash_arg_defaults(&a->hash);
 }
 
 const char *convert_target_format(const struct convert_args *a)
@@ -169,6 +171,21 @@ const struct option_row convert_rows[] = {
     ROW_CONVERT_VALUE(0, "compression-level", "level", level, convert_take_level,
                       "With -c: 1 (fast) to 9 for zlib, where 6 gives qemu-img's size and 2 is the "
                       "default; 1 to 19 for zstd, default 3"),
+    {.name = "hash",
+     .metavar = "algorithm[/block_size]",
+     .may_lack = true,
+     .take = TAKE_VALUE,
+     .call = hash_take,
+     .offset = offsetof(struct convert_args, hash),
+     .syntax = "[--hash[=algorithm[/block_size]]] [--verify]",
+     .help = "Print the hash of what was converted, made in the same pass (default sha256/64k): "
+             "what hash prints of the sources, and nbdcopy with --blkhash"},
+    {.name = "verify",
+     .take = TAKE_FLAG,
+     .offset = offsetof(struct convert_args, verify),
+     .syntax = "",
+     .help = "Read the output back from storage, each part by another rank than the one that wrote "
+             "it, and compare its hash; only then it gets its name"},
     ROWS_ENGINE(struct convert_args),
     ROW_MEMORY(struct convert_args, engine.memory),
     {0},

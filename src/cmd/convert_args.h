@@ -3,6 +3,7 @@
 #define CMD_CONVERT_ARGS_H
 
 #include "cmd/command.h"
+#include "cmd/hash_args.h"
 #include "cmd/open.h"
 
 struct sparse_arg {
@@ -32,7 +33,9 @@ struct convert_args {
     uint64_t rate_limit;        /* -r */
     bool out_of_order;          /* -W */
     bool salvage;
-    uint64_t level; /* --compression-level */
+    uint64_t level;       /* --compression-level */
+    struct hash_arg hash; /* --hash */
+    bool verify;
 };
 
 extern const struct option_row convert_rows[];

@@ -11,6 +11,7 @@
 #include "base/signals.h"
 #include "flow/bitmaps.h"
 #include "flow/chunk.h"
+#include "flow/convert_hash.h"
 #include "flow/convert_inplace.h"
 #include "flow/partition.h"
 #include "flow/place.h"
@@ -26,12 +27,14 @@
 struct convert {
     const struct convert_options *o;
     struct convert_report *report;
+    unsigned rank;
     unsigned workers; /* on all ranks: they share the rate limit */
 
     struct source source;
     struct target target;
     struct target_plan plan;
     struct read_rules read;
+    struct convert_hash hash;
     struct squeeze_rules squeeze;
     struct write_rules write;
 
@@ -42,11 +45,14 @@ struct convert {
     struct telling telling;
 };
 
-/* What a worker tells of a chunk: this head, the needs, the sectors that could not be read. */
+/* What a worker tells of a chunk: this head, its hash, the needs, the sectors that could not be
+ * read. */
 struct report_head {
     uint64_t data; /* bytes of pieces that are data */
     uint32_t blocks;
     uint32_t salvaged;
+    uint32_t hash; /* bytes */
+    uint32_t rank;
 };
 
 /* ---- a worker -------------------------------------------------------------------------------- */
@@ -113,21 +119,31 @@ static uint64_t data_of(const struct chunk *chunk)
     return data;
 }
 
-static int report_chunk(struct chunk *chunk, struct blob *need, struct err *e)
+/* What is known as soon as it is read. */
+static int report_begin(const struct convert *c, struct chunk *chunk, struct err *e)
+{
+    chunk->n_message = 0;
+    if (!chunk_message_add(chunk, sizeof(struct report_head), e))
+        return -1;
+    return c->hash.on ? convert_hash_chunk(&c->hash, chunk, e) : 0;
+}
+
+static int report_end(const struct convert *c, struct chunk *chunk, struct blob *need,
+                      struct err *e)
 {
     const struct report_head head = {data_of(chunk), (uint32_t)chunk->n_blocks,
-                                     (uint32_t)chunk->n_salvaged};
+                                     (uint32_t)chunk->n_salvaged,
+                                     (uint32_t)(chunk->n_message - sizeof head), c->rank};
     size_t needs = chunk->n_blocks * sizeof *chunk->need;
     size_t lost = chunk->n_salvaged * sizeof *chunk->salvaged;
-    chunk->n_message = 0;
-    unsigned char *to = chunk_message_add(chunk, sizeof head + needs + lost, e);
+    unsigned char *to = chunk_message_add(chunk, needs + lost, e);
     if (!to)
         return -1;
-    memcpy(to, &head, sizeof head);
+    memcpy(chunk->message, &head, sizeof head);
     if (needs)
-        memcpy(to + sizeof head, chunk->need, needs);
+        memcpy(to, chunk->need, needs);
     if (lost)
-        memcpy(to + sizeof head + needs, chunk->salvaged, lost);
+        memcpy(to + needs, chunk->salvaged, lost);
     *need = (struct blob){chunk->message, chunk->n_message};
     return 0;
 }
@@ -152,10 +168,12 @@ static int prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need
     if (read_chunk(w->reader, &c->read, chunk, guest, length, e) < 0)
         return -1;
     forget_source(chunk);
+    if (report_begin(c, chunk, e) < 0)
+        return -1;
     int status = c->target.block_size
                      ? squeeze_blocks(&c->squeeze, c->target.writer->ops, w->packer, chunk, e)
                      : write_in_place(&c->write, &w->throttle, chunk, e);
-    return status < 0 ? -1 : report_chunk(chunk, need, e);
+    return status < 0 ? -1 : report_end(c, chunk, need, e);
 }
 
 /* Placing again, from the cursor that rank 0 had before this chunk, gives the same places. */
@@ -209,9 +227,13 @@ static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, 
     if (need->len < sizeof head)
         return (enum unit_place)err_set(e, EPROTO, "A report of %zu bytes", need->len);
     memcpy(&head, need->data, sizeof head);
-    const unsigned char *words = (const unsigned char *)need->data + sizeof head;
+    const unsigned char *hash = (const unsigned char *)need->data + sizeof head;
+    const unsigned char *words = hash + head.hash;
     warn_salvaged(c, words + head.blocks * sizeof(need_t), head.salvaged);
     telling_progress(&c->telling, unit * c->target.chunk_size, head.data);
+    uint64_t guest = unit * c->target.chunk_size;
+    if (c->hash.on && convert_hash_take(&c->hash, unit, guest, head.rank, hash, head.hash, e) < 0)
+        return PLACE_FAILED;
     if (!c->placer)
         return PLACE_GO_ON;
     /* the message is copied as it arrives: its needs are aligned as the head is */
@@ -244,16 +266,21 @@ static int tick(void *ctx, struct err *e)
 
 /* What the source's top leaves to its backing image is left to the target's. Without one it is
  * zeros, which the target must say over its own. */
+static bool leaves(const struct convert *c)
+{
+    return c->o->backing_in_target && c->source.parts[0].image->backing;
+}
+
 static void set_rules(struct convert *c)
 {
     const struct convert_options *o = c->o;
-    bool leaves = o->backing_in_target && c->source.parts[0].image->backing;
-    unsigned stop = leaves ? 1 : UINT_MAX;
+    unsigned stop = leaves(c) ? 1 : UINT_MAX;
     const struct writer *writer = c->target.writer;
     bool reserve = writer && writer->reserve;
     bool crypts = writer && writer->crypt;
     bool packs = target_packed_max(&c->target) > 0;
-    bool offload = o->copy_offload && !crypts && !packs && !c->plan.alone; /* they need bytes */
+    /* these need bytes */
+    bool offload = o->copy_offload && !crypts && !packs && !c->plan.alone && !c->hash.on;
     /* encrypted zeros are bytes like all others, where nothing says that a block is absent */
     bool zeros_written = crypts && (writer->in_place || (reserve && !writer->zero_flag));
     uint64_t sparse_size = zeros_written ? 0 : o->sparse_size;
@@ -296,6 +323,15 @@ static bool skips_all(const struct convert *c)
     return w->on && w->from > num_min(w->to, c->source.parts[0].image->size);
 }
 
+/* Before the rules are set. */
+static int begin_hash(struct convert *c, struct err *e)
+{
+    if (!c->o->hash.kind || c->plan.alone || leaves(c))
+        return 0;
+    return convert_hash_begin(&c->hash, c->o, c->source.size, c->target.chunk_size, c->rank == 0,
+                              e);
+}
+
 /* Rank 0, alone: everything that can be refused is refused before the first byte is read. */
 static int begin(struct convert *c, struct err *e)
 {
@@ -309,8 +345,11 @@ static int begin(struct convert *c, struct err *e)
         return -1;
     if (c->o->bitmaps && bitmaps_check_target(&c->source, &c->target, e) < 0)
         return -1;
+    if (begin_hash(c, e) < 0)
+        return -1;
     set_rules(c);
-    c->telling = (struct telling){.o = c->o, .report = c->report, .size = c->source.size};
+    c->telling.size = c->source.size;
+    c->telling.passes = 1 + c->o->verify + (c->o->hash.kind && !c->hash.on);
     if (c->report->exact && source_data_bytes(&c->source, &c->telling.data_total, e) < 0)
         return -1;
     return c->target.block_size
@@ -329,7 +368,7 @@ static int join(struct convert *c, const struct blob *plan, struct err *e)
         return -1;
     if (c->source.size != c->plan.size)
         return err_set(e, EIO, "The source has another size on this rank");
-    if (target_join(c->o, &c->plan, &c->target, e) < 0)
+    if (target_join(c->o, &c->plan, &c->target, e) < 0 || begin_hash(c, e) < 0)
         return -1;
     set_rules(c);
     return 0;
@@ -394,7 +433,7 @@ static int run(struct engine *g, struct convert *c, struct err *e)
     };
     fit_memory(g, c, &job);
     c->workers = engine_used(g, &job);
-    progress_update(&c->report->progress, 0);
+    telling_progress(&c->telling, 0, 0);
     return engine_run(g, &job, e);
 }
 
@@ -403,10 +442,43 @@ static int finish(struct convert *c, struct err *e)
     struct cursor *cursor = c->placer ? placer_cursor(c->placer) : NULL;
     if (c->o->bitmaps && bitmaps_copy(c->report, &c->source, &c->target, cursor, e) < 0)
         return -1;
-    if (target_finish(c->o, &c->target, cursor, e) < 0)
+    return target_finish(c->o, &c->target, cursor, e);
+}
+
+/* The hash, and the output read back by it. */
+static int prove(struct engine *g, struct convert *c, struct err *e)
+{
+    const struct convert_hashed of = {
+        .o = c->o,
+        .source = &c->source,
+        .alone = c->plan.alone,
+        .plan = &c->plan,
+        .chunk_size = c->target.chunk_size,
+        .telling = &c->telling,
+    };
+    if (c->rank) /* what this rank wrote is synced: closing drops it from the page cache */
+        target_release(&c->target, c->report->removed);
+    if (convert_hash_end(g, &c->hash, &of, e) < 0)
+        return -1;
+    return c->o->verify ? convert_verify(g, &c->hash, &of, e) : 0;
+}
+
+static int publish(struct convert *c, struct err *e)
+{
+    if (target_publish(c->o, &c->target, e) < 0)
         return -1;
     progress_update(&c->report->progress, 100);
     return 0;
+}
+
+static int convert_steps(struct engine *g, struct convert *c, struct err *e)
+{
+    bool first = c->rank == 0;
+    if (set_up(g, c, e) < 0 || run(g, c, e) < 0 || engine_agree(g, first ? finish(c, e) : 0, e) < 0)
+        return -1;
+    if (c->o->hash.kind && prove(g, c, e) < 0)
+        return -1;
+    return engine_agree(g, first ? publish(c, e) : 0, e);
 }
 
 int convert_run(struct engine *g, const struct convert_options *o, struct convert_report *r,
@@ -419,13 +491,10 @@ int convert_run(struct engine *g, const struct convert_options *o, struct conver
         return -1;
     c->o = o;
     c->report = r;
-    status = set_up(g, c, e);
-    if (status == 0)
-        status = run(g, c, e);
-    if (status == 0) {
-        int finished = engine_rank(g) == 0 ? finish(c, e) : 0;
-        status = engine_agree(g, finished, e);
-    }
+    c->rank = engine_rank(g);
+    c->telling = (struct telling){.o = o, .report = r};
+    status = convert_steps(g, c, e);
+    convert_hash_release(&c->hash);
     placer_free(c->placer);
     target_release(&c->target, r->removed);
     source_close(&c->source);

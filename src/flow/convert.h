@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "flow/blkhash.h"
 #include "flow/progress.h"
 #include "formats/options.h"
 #include "image/image.h"
@@ -55,11 +56,16 @@ struct convert_options {
     bool bitmaps, skip_broken_bitmaps;
     uint64_t rate_limit; /* bytes a second over all ranks; 0 = none */
     struct convert_window window;
-    bool is_dd;      /* the words for a target that cannot be made are those of dd */
-    uint64_t memory; /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
+    struct blkhash_params hash; /* --hash, --verify */
+    bool verify;                /* read the output back and compare before it gets its name */
+    bool is_dd;                 /* the words for a target that cannot be made are those of dd */
+    uint64_t memory;            /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
 };
 
 #define CONVERT_MEMORY_DEFAULT ((uint64_t)256 << 20) /* a rank */
+
+/* With hash.kind: what the sources hold together, each part rounded up to 512 bytes, whatever the
+ * target's format does with it. What cannot be read and --salvage makes zeros counts as zeros. */
 
 /* Where warnings go ("error while reading offset 512: ..."): no program name, no newline. */
 struct convert_report {
@@ -68,8 +74,10 @@ struct convert_report {
     void (*warn)(void *ctx, const char *text);
     void *ctx;
     /* out */
-    bool skipped_all;   /* the window begins behind the source's end */
-    char removed[4096]; /* the unfinished output that was removed, or "" */
+    bool skipped_all;         /* the window begins behind the source's end */
+    uint8_t hash[DIGEST_MAX]; /* of what the sources hold, if one was asked for */
+    uint64_t hash_size;       /* guest bytes that it is about */
+    char removed[4096];       /* the unfinished output that was removed, or "" */
 };
 
 /* Every rank calls it with the same options. The error text is whole (with "FILE: error while

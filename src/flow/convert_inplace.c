@@ -109,7 +109,7 @@ int convert_inplace(struct engine *g, const struct convert_options *o,
         job.memory = o->memory;
         job.rate_limit = o->rate_limit;
         job.least_workers = least_workers(&c);
-        progress_update(&telling->report->progress, 0);
+        telling_progress(telling, 0, 0);
     }
     return inplace_run(g, &job, e);
 }

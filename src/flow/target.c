@@ -57,8 +57,7 @@ static struct file_options target_file_options(const struct convert_options *o,
                                  .forget = !o->target_cache.no_flush};
 }
 
-/* The protocol node at the bottom of the target's spec. */
-static const json_t *target_node(const struct convert_options *o)
+const json_t *target_node(const struct convert_options *o)
 {
     const json_t *node = o->target_spec, *below;
     while (json_is_object(below = json_object_get(node, "file")))
@@ -344,8 +343,7 @@ static int finish_fresh(const struct convert_options *o, struct target *t, struc
         return -1;
     t->writer->ops->free(t->writer);
     t->writer = NULL;
-    struct output *output = MEM_TAKE(t->output);
-    return output_commit(output, e);
+    return o->verify ? output_sync(t->output, e) : 0;
 }
 
 int target_finish(const struct convert_options *o, struct target *t, struct cursor *c,
@@ -361,6 +359,14 @@ int target_finish(const struct convert_options *o, struct target *t, struct curs
         return err_prefix(e, "%s: ", o->target);
     }
     return image_close(image, e) < 0 ? err_prefix(e, "%s: ", o->target) : 0;
+}
+
+int target_publish(const struct convert_options *o, struct target *t, struct err *e)
+{
+    if (!t->output)
+        return 0;
+    struct output *output = MEM_TAKE(t->output);
+    return output_commit(output, e) < 0 ? creation_failed(o, e) : 0;
 }
 
 void target_release(struct target *t, char *removed)

@@ -52,12 +52,17 @@ int target_begin(const struct convert_options *o, struct target *t, struct targe
 /* The other ranks. */
 int target_join(const struct convert_options *o, const struct target_plan *plan, struct target *t,
                 struct err *e);
-/* Rank 0, when all data is written: tables, header, sync, final name. */
+/* Rank 0, when all data is written: tables, header; with o->verify synced, to be read back. */
 int target_finish(const struct convert_options *o, struct target *t, struct cursor *c,
                   struct err *e);
-/* Every rank, always: what target_finish did not take is removed (its name goes to removed, of
+/* Rank 0, after that: sync, final name. */
+int target_publish(const struct convert_options *o, struct target *t, struct err *e);
+/* Every rank, always: what target_publish did not take is removed (its name goes to removed, of
  * PATH_MAX bytes), the rest is closed. */
 void target_release(struct target *t, char *removed);
+
+/* The protocol node at the bottom of the target's spec. */
+const json_t *target_node(const struct convert_options *o);
 
 /* Most bytes of an encoded block; 0: blocks are not encoded. */
 uint32_t target_packed_max(const struct target *t);

@@ -8,11 +8,16 @@
 
 void telling_progress(struct telling *t, uint64_t guest, uint64_t data)
 {
+    uint64_t all = t->data_total ? t->data_total : t->size;
     t->data_done += data;
-    if (t->data_total)
-        progress_bytes(&t->report->progress, num_min(t->data_done, t->data_total), t->data_total);
-    else
-        progress_bytes(&t->report->progress, guest, t->size);
+    uint64_t done = num_min(t->data_total ? t->data_done : guest, all);
+    progress_bytes(&t->report->progress, all * t->pass + done, all * t->passes);
+}
+
+void telling_next_pass(struct telling *t)
+{
+    t->pass++;
+    t->data_done = 0;
 }
 
 void telling_salvaged(const struct telling *t, const struct salvaged *lost)

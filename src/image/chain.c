@@ -15,6 +15,7 @@
 #include "image/gate.h"
 #include "image/node.h"
 #include "image/uri.h"
+#include "io/output.h"
 
 #define CHAIN_MAX   10000u
 #define PHRASES_MAX 100u
@@ -61,6 +62,13 @@ int image_open_child(const struct image *img, const char *key, struct file **out
     return node_open_file(img->spec, key, &img->flags, out, e);
 }
 
+int image_open_unfinished(const struct image *img, const char *path, struct file **out,
+                          struct err *e)
+{
+    const struct file_options o = {.cache = img->flags.cache, .forget = img->flags.forget};
+    return output_member_join(path, &o, out, e);
+}
+
 int image_open_member(const struct image *img, const char *name, struct file **out, struct err *e)
 {
     const char *base = base_name(img->spec);
@@ -71,6 +79,8 @@ int image_open_member(const struct image *img, const char *name, struct file **o
     AUTO_FREE char *path = *name == '/' ? mem_strdup(name, e) : join(base, name, e);
     if (!path)
         return -1;
+    if (img->flags.unfinished)
+        return image_open_unfinished(img, path, out, e);
     json_t *node = json_pack("{s:o}", "filename", json_string_nocheck(path));
     int rc = node ? node_open(node, &img->flags, out, e) : err_nomem(e);
     json_decref(node);
@@ -164,7 +174,7 @@ static int open_backing(struct image *img, struct err *e)
         return -1;
     }
     struct image_flags flags = img->flags;
-    flags.write = flags.check = false;
+    flags.write = flags.check = flags.unfinished = false;
     if (flags.backing_cache)
         flags.cache = *flags.backing_cache;
     /* The user's word, then the stored format, then what a stored "json:" says. */

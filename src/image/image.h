@@ -38,6 +38,7 @@ struct image_flags {
     bool force_share; /* -U */
     bool check;       /* open what a check may open: corrupt flag, missing refcount table */
     bool forget;      /* drop page cache behind */
+    bool unfinished;  /* its further files may have no more than their temporary names yet */
     struct file_cache cache;
     struct secrets *secrets; /* borrowed; may be NULL */
     /* where a repair that opening for writing implies says what it does; borrowed; NULL: nowhere */
@@ -128,6 +129,10 @@ const char *image_format_name(const struct image *img);
 /* Open a file whose name was found inside `img` (data file, extent): a plain local path, relative
  * names resolve beside img. Opened as img's own file is (write, cache mode, lock). */
 int image_open_member(const struct image *img, const char *name, struct file **out, struct err *e);
+/* The same for an image whose output is not committed (flags.unfinished), by a whole path: what
+ * stands under its temporary name counts first. Nothing is locked: whoever writes it holds it. */
+int image_open_unfinished(const struct image *img, const char *path, struct file **out,
+                          struct err *e);
 /* Open the node under `key` of img's spec ("data-file"), given by the user. */
 int image_open_child(const struct image *img, const char *key, struct file **out, struct err *e);
 /* The window that a raw node's "offset" and "size" give on `file`; without them all of it, rounded

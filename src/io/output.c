@@ -391,6 +391,14 @@ static int commit_renamed(struct output *o, struct err *e)
     return r;
 }
 
+int output_sync(struct output *o, struct err *e)
+{
+    for (; o; o = o->next)
+        if (file_sync(o->file, e))
+            return -1;
+    return 0;
+}
+
 static int prepare(struct output *o, struct err *e)
 {
     return (!output_in_place(o) && inherit(o, e)) || file_sync(o->file, e) ? -1 : 0;

@@ -46,6 +46,10 @@ int output_member(struct output *o, const char *path, struct file **out, struct 
 int output_member_join(const char *path, const struct file_options *o, struct file **out,
                        struct err *e);
 
+/* All that is written so far is on storage, and dropped from this machine's page cache: what is
+ * read of the temporary files from now on is what will be found under the final names. */
+int output_sync(struct output *o, struct err *e);
+
 /* Sync (unless the cache mode is unsafe), close, give it the mode and owner of the file that stood
  * there, rename to the final name, sync the folder. Frees o, also on failure (then as
  * output_abandon). */
