@@ -50,6 +50,7 @@ static int rebase_image(struct command_run *r, struct rebase_options *o, struct 
 static int rebase_main(struct command_run *r)
 {
     const struct rebase_args *a = r->args;
+    struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     const char *name;
     int begun = one_image_begin(r, &a->image.objects, &secrets, &name);

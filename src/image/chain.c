@@ -160,7 +160,7 @@ static int backing_spec(const struct image *img, json_t **spec, char **name, str
     if (!*name)
         return -1;
     *spec = image_spec_of_name(*name, e);
-    if (!*spec || gate_backing(img, img->backing_name, *spec, e))
+    if (!*spec || gate_backing(img, img->backing_name, e))
         return err_prefix(e, "Could not open backing file: ");
     return override(spec, given, e);
 }

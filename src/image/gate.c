@@ -5,13 +5,19 @@
 #include <string.h>
 
 #include "formats/safety.h"
+#include "image/node.h"
 
-/* A path, or "file:" before one: all else are options, or lead elsewhere. */
-static bool is_plain(const char *name, const json_t *spec)
+/* A path, or "file:" before one: all else are options, or lead elsewhere. What no protocol has is
+ * no danger: opening it fails. */
+static bool is_plain(const char *name)
 {
+    struct err ignored = ERR_INIT;
+    json_t *spec = strncmp(name, "json:", 5) ? image_spec_of_name(name, &ignored) : NULL;
     const json_t *file = json_object_get(spec, "file");
     const char *driver = json_string_value(json_object_get(file, "driver"));
-    return strncmp(name, "json:", 5) != 0 && (!driver || strcmp(driver, "file") == 0);
+    bool plain = ignored.set || (spec && (!driver || strcmp(driver, "file") == 0));
+    json_decref(spec);
+    return plain;
 }
 
 static bool names_are_trusted(void)
@@ -20,11 +26,11 @@ static bool names_are_trusted(void)
     return value && *value && strcmp(value, "0") != 0;
 }
 
-int gate_backing(const struct image *overlay, const char *name, const json_t *spec, struct err *e)
+int gate_backing(const struct image *overlay, const char *name, struct err *e)
 {
     if (overlay->flags.safety.on)
         return safety_second_file(overlay->name, name, e);
-    if (is_plain(name, spec) || names_are_trusted())
+    if (is_plain(name) || names_are_trusted())
         return 0;
     err_set(e, EPERM, "'%s' names its backing image as '%s', which is no plain file name",
             overlay->name, name);

@@ -5,10 +5,10 @@
 
 #include "image/image.h"
 
-/* A backing image by the name that `overlay` stores, and what that name says: a plain local file
- * (or "file:..."). Options ("json:") and protocols ("nbd://") only where the user trusts the image:
+/* A backing image by the name that `overlay` stores: a plain file name (or
+ * "file:..."). Options ("json:") and protocols ("nbd://") only where the user trusts the image:
  * MPI_IMG_TRUST_NAMES=1. */
-int gate_backing(const struct image *overlay, const char *name, const json_t *spec, struct err *e);
+int gate_backing(const struct image *overlay, const char *name, struct err *e);
 
 /* A part of `img` itself (data file, extent): local files only. */
 int gate_member(const struct image *img, const char *name, struct err *e);

@@ -70,7 +70,7 @@ static void see_percent(void *ctx, double percent)
 
 static int run_compare(unsigned threads, bool strict, struct compare_result *r)
 {
-    static const struct progress progress = {see_percent, NULL};
+    static const struct progress progress = {.update = see_percent};
     struct err e = ERR_INIT;
     struct engine *g = engine_of(threads);
     struct compare_options o = {

@@ -2,6 +2,8 @@
 # Encrypted images that are there, changed in turns by us and by the original: luks, and qcow2 with
 # either encryption. Each reads what the other wrote; a wrong passphrase changes nothing.
 . "$(dirname "$0")/../../lib.sh"
+# its overlays name encrypted images by their options, on purpose
+export MPI_IMG_TRUST_NAMES=1
 . "$TESTS/formats/crypt.bash"
 need_reference
 scratch 300
