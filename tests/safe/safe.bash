@@ -1,14 +1,15 @@
 # Sourced by the tests of --safe.
 # shellcheck shell=bash
 
-# refused CHECK CMD...: ends with 1 (compare: 2) and one line, which names the check.
+# refused CHECK CMD...: ends with 1 (compare: 2) and one line of ours, which names the check (mpirun has
+# its own to say).
 refused() {
     local check=$1
     shift
     try "$@"
     checked
     { [ $rc = 1 ] || [ $rc = 2 ]; } || bad "exit $rc, not refused: $*"
-    [ "$(wc -l <"$T/.err")" = 1 ] || bad "not one line: $*: $(cat "$T/.err")"
+    [ "$(grep -c "^${IMG##*/}: " "$T/.err")" = 1 ] || bad "not one line: $*: $(cat "$T/.err")"
     grep -q "Safety check '$check' failed: " "$T/.err" || bad "not by $check: $*: $(cat "$T/.err")"
 }
 
