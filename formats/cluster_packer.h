@@ -6,8 +6,8 @@
 
 struct codec;
 
-#define CLUSTER_PACKER_WINDOW 12 /* bits: readers of these formats inflate with a window of 4 KiB  \
-                                  */
+/* Bits: readers of these formats inflate with a window of 4 KiB. */
+#define CLUSTER_PACKER_WINDOW 12
 
 /* One thread's encoder of blocks of block_size bytes; `level` and `window_bits` as codec.h has
  * them. */

@@ -108,9 +108,9 @@ struct edit_ops {
      * (begin … end), so that what is there already can be made to read as zeros, though neither the
      * storage nor the guest knows of more than before. NULL: what is added reads as zeros. */
     int (*reach)(struct image *img, uint64_t size, struct err *e);
-    /* New size of the guest's disk, what is added reserved as `prealloc` says; not between begin and
-     * end. The size itself changes by one last write. Through flow/resize.h: it sees to the zeros.
-     * NULL: "Image format driver does not support resize". */
+    /* New size of the guest's disk, what is added reserved as `prealloc` says; not between begin
+     * and end. The size itself changes by one last write. Through flow/resize.h: it sees to the
+     * zeros. NULL: "Image format driver does not support resize". */
     int (*resize)(struct image *img, uint64_t size, enum edit_prealloc prealloc, struct err *e);
     /* Store another backing file name and format (NULL: none), by one write. NULL: not supported.
      */

@@ -11,7 +11,6 @@
 #include "formats/qcow/qcow.h"
 #include "formats/tree_writer.h"
 
-
 struct qcow_writer {
     struct tree_writer tree; /* first: the core's pointer is to its writer */
     struct qcow_header header;

@@ -93,8 +93,7 @@ static int expand_snapshot(struct amend *a, struct qcow2_expand *x, uint32_t i, 
     uint64_t n = snapshot->l1_entries;
     AUTO_FREE uint64_t *l1 = NULL;
     bool changed;
-    if (snapshot_table(a->q, i, &l1, e) ||
-        qcow2_expand_l1(x, l1, n, INT64_MAX, &changed, e))
+    if (snapshot_table(a->q, i, &l1, e) || qcow2_expand_l1(x, l1, n, INT64_MAX, &changed, e))
         return -1;
     if (!changed)
         return 0;

@@ -84,7 +84,7 @@ extern const struct option_def qcow2_create_options[]; /* options.c */
 extern const struct writer_ops qcow2_writer;           /* writer.c */
 extern const struct edit_ops qcow2_edit;               /* edit.c */
 extern const struct bitmap_ops qcow2_bitmap_ops;       /* bitmap_ops.c */
-extern const struct safety_check qcow2_safety[];        /* safety.c */
+extern const struct safety_check qcow2_safety[];       /* safety.c */
 int qcow2_measure(const struct options *o, uint64_t size, struct image *src,
                   struct measure_result *out, struct err *e); /* measure.c */
 

@@ -23,7 +23,7 @@ struct rebase_options {
     const char *backing;        /* as it is to be stored; NULL (unsafe) or "": none */
     const char *backing_format; /* the same; NULL: not given */
     bool unsafe;
-    bool compress; /* what is copied */
+    bool compress;           /* what is copied */
     struct file_cache cache; /* of the new backing images */
     bool force_share;        /* of the new backing images */
     struct secrets *secrets;

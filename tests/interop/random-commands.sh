@@ -2,13 +2,13 @@
 # commit, rebase, bitmaps), ours on one image, the original's on another, and on a plain model: after
 # each step all three read the same, both programs said the same, and neither check finds a fault.
 #
-#   STEPS=1000   how many for each kind of image (40); SEED=N begins elsewhere; STORM=OPTIONS only one
+#   STEPS=1000   how many for each kind of image (25); SEED=N begins elsewhere; STORM=OPTIONS only one
 #   kind. The last steps before a fault stand below it.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_reference
 scratch 400
-STEPS=${STEPS:-40}
+STEPS=${STEPS:-25}
 
 # ---- one step on both ------------------------------------------------------------------------------
 
