@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/signals.h"
 
@@ -12,20 +14,30 @@ void progress_line_init(struct progress_line *p, bool show, bool quiet, double s
     *p = (struct progress_line){.shown = show && !quiet, .step = step};
 }
 
+/* "json", "json:FD"; -1: neither */
+static int descriptor_of(const char *value)
+{
+    static const char head[] = "json:";
+    const char *number = value + strlen(head);
+    if (strcmp(value, "json") == 0)
+        return STDERR_FILENO;
+    if (strncmp(value, head, strlen(head)) != 0)
+        return -1;
+    size_t n = strspn(number, "0123456789");
+    return n && n < 6 && !number[n] ? (int)strtol(number, NULL, 10) : -1;
+}
+
 int progress_take(void *field, const char *value, struct err *e)
 {
     struct progress_arg *a = field;
-    unsigned fd = 2;
-    int end = 0;
-    if (!value) {
-        a->line = true;
+    int fd = value ? descriptor_of(value) : -1;
+    a->line |= !value;
+    if (!value)
         return 0;
-    }
-    bool numbered = sscanf(value, "json:%5u%n", &fd, &end) == 1 && !value[end];
-    if (!numbered && strcmp(value, "json") != 0)
+    if (fd < 0)
         return err_set(e, EINVAL, "Invalid form of progress '%s': it is json or json:FD", value);
     a->json = true;
-    a->fd = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+    a->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     return 0;
 }
 

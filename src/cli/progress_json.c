@@ -7,8 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/mem.h"
 #include "cli/report.h"
 
@@ -21,17 +19,18 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* A name's bytes need not be UTF-8. */
 static char *text_of(const char *name, struct err *e)
 {
-    json_t *object = json_object();
     char *text = NULL;
-    if (object && report_text(object, "image", name))
-        text = json_dumps(json_object_get(object, "image"), JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-    json_decref(object);
-    if (!text)
-        err_nomem(e);
-    return text;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    if (out)
+        report_json_text(out, name);
+    if (out && fclose(out) == 0)
+        return text;
+    free(text);
+    err_nomem(e);
+    return NULL;
 }
 
 int progress_json_begin(struct progress_json *p, int fd, const char *image, struct err *e)

@@ -87,6 +87,11 @@ static void json_text(FILE *out, const char *text, size_t n)
     putc('"', out);
 }
 
+void report_json_text(FILE *out, const char *text)
+{
+    json_text(out, text, strlen(text));
+}
+
 static void json_line(FILE *out, unsigned level)
 {
     fprintf(out, "\n%*s", 4 * (int)level, "");

@@ -29,6 +29,9 @@ bool report_count(json_t *object, const char *key, uint64_t number);
  * \uXXXX, bytes that are no UTF-8 as \uFFFD. */
 void report_json(FILE *out, const json_t *value);
 
+/* A string of JSON alone, with its quotes. */
+void report_json_text(FILE *out, const char *text);
+
 /* "key: value" lines, deeper ones indented by four more; '-' in keys is shown as a space, list
  * items as "[0]:". The first level is indented by `level`. */
 void report_human(FILE *out, const json_t *value, unsigned level);

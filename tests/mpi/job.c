@@ -74,6 +74,13 @@ static void jobs_complete(void)
         complete("one worker a rank");
         trial_init(&trial, seed, seed);
         complete("few units");
+        trial_init(&trial, 500, seed);
+        trial.ranks = engine_size(g);
+        trial.rank = engine_rank(g);
+        trial.depth = 1 + seed;
+        trial.sleep_us = 100 * seed;
+        trial.one_step = seed % 2;
+        complete("units that avoid a rank");
         trial_init(&trial, 300, seed);
         trial.stop_at = 100;
         while (!trial_has(&trial, trial.stop_at))

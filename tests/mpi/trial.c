@@ -134,6 +134,12 @@ static int trial_tick(void *ctx, struct err *e)
     return t->fail_tick && t->placed >= t->units / 3 ? fail(e, "tick", 0) : 0;
 }
 
+static unsigned trial_avoid(void *ctx, uint64_t unit)
+{
+    const struct trial *t = ctx;
+    return (unsigned)(mix(t, unit, 8) % t->ranks);
+}
+
 /* -- every rank -------------------------------------------------------------------------------- */
 
 static int trial_worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
@@ -178,6 +184,8 @@ static int trial_prepare(void *worker, uint64_t unit, unsigned slot, struct blob
         atomic_store(&t->wrong, true);
         return fail(e, "slot", unit);
     }
+    if (t->ranks > 1 && trial_avoid(t, unit) == t->rank)
+        atomic_store(&t->wrong, true);
     dawdle(t, unit, 6);
     if (unit >= t->fail_prepare && (unit - t->fail_prepare) % 5 == 0)
         return fail(e, "prepare", unit);
@@ -243,6 +251,7 @@ struct unit_job trial_job(struct trial *t)
         .max_workers = t->max_workers,
         .window = t->window,
         .next = trial_next,
+        .avoid = t->ranks ? trial_avoid : NULL,
         .place = trial_place,
         .collect = trial_collect,
         .tick = trial_tick,

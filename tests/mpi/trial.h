@@ -21,6 +21,7 @@ struct trial {
     uint64_t window;
     unsigned sleep_us; /* the longest */
     bool one_step;
+    unsigned ranks, rank; /* each unit avoids one of so many ranks; this one. 0: none does */
     /* the units at which these callbacks fail */
     uint64_t fail_next;
     uint64_t fail_prepare; /* and every fifth after it */

@@ -17,7 +17,15 @@ struct sample {
     bool force, chain;
     struct text_list objects;
     uint64_t even;
+    const char *maybe;
 };
+
+static int take_maybe(void *field, const char *value, struct err *e)
+{
+    (void)e;
+    *(const char **)field = value ? value : "(none)";
+    return 0;
+}
 
 static int take_even(void *field, const char *value, struct err *e)
 {
@@ -37,6 +45,13 @@ static const struct option_row rows[] = {
      .take = TAKE_VALUE,
      .call = take_even,
      .offset = offsetof(struct sample, even)},
+    {.letter = 'm',
+     .name = "maybe",
+     .metavar = "word",
+     .may_lack = true,
+     .take = TAKE_VALUE,
+     .call = take_maybe,
+     .offset = offsetof(struct sample, maybe)},
     {0},
 };
 
@@ -151,6 +166,20 @@ static void missing_values_are_named(void **state)
     assert_wrong(PARSE(&p, "--format"), "missing argument for option '--format'");
 }
 
+static void values_that_may_lack(void **state)
+{
+    (void)state;
+    static struct parsed p;
+    PARSE(&p, "--maybe", "yes");
+    assert_string_equal(p.s.maybe, "(none)");
+    assert_int_equal(p.rest.n, 1);
+    PARSE(&p, "--maybe=yes");
+    assert_string_equal(p.s.maybe, "yes");
+    PARSE(&p, "-mU");
+    assert_string_equal(p.s.maybe, "(none)");
+    assert_true(p.s.force);
+}
+
 static void the_first_error_counts(void **state)
 {
     (void)state;
@@ -172,6 +201,7 @@ int main(void)
         cmocka_unit_test(lists_keep_all_in_order),
         cmocka_unit_test(unknown_options_are_named),
         cmocka_unit_test(missing_values_are_named),
+        cmocka_unit_test(values_that_may_lack),
         cmocka_unit_test(the_first_error_counts),
     };
     message_init("/usr/bin/tool");
