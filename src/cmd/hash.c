@@ -108,6 +108,7 @@ static int hash_options_fill(const struct hash_args *a, struct hash_job *j, bool
 {
     j->o.driver = a->image.format;
     j->o.force_share = a->image.force_share;
+    j->o.safety = a->image.safety;
     j->o.memory = a->engine.memory;
     if (report_format(a->output, json, e) ||
         open_cache(a->cache, "Invalid source cache option", &j->o.cache, e) ||
@@ -162,6 +163,7 @@ static const struct option_row hash_rows[] = {
     ROW_PROGRESS(struct hash_args, progress),
     ROW_QUIET(struct hash_args, quiet),
     ROW_FORCE_SHARE(struct hash_args, image.force_share),
+    ROWS_SAFETY(struct hash_args, image.safety),
     ROWS_ENGINE(struct hash_args),
     ROW_MEMORY(struct hash_args, engine.memory),
     {0},

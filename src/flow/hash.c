@@ -241,6 +241,7 @@ int hash_run(struct engine *g, const struct hash_options *o, const struct progre
         .spec = {o->spec},
         .driver = {o->driver},
         .flags = {.force_share = o->force_share,
+                  .safety = o->safety,
                   .forget = true,
                   .cache = o->cache,
                   .secrets = o->secrets},

@@ -20,6 +20,7 @@ struct hash_options {
     const char *driver;      /* -f, or NULL */
     struct file_cache cache; /* -T */
     bool force_share;
+    struct safety_rules safety;
     struct secrets *secrets;
     uint64_t memory; /* 0 = default */
     struct blkhash_params params;

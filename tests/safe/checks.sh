@@ -148,6 +148,8 @@ mismatches() {
     refused format-single "$IMG" measure --safe -f raw -O qcow2 plain.qcow2
     refused format-single "$IMG" dd --safe -f raw -O raw if=plain.qcow2 of=out
     refused format-single "$IMG" snapshot --safe -l -U --image-opts driver=raw,file.filename=plain.qcow2
+    refused format-single "$IMG" hash --safe -f raw plain.qcow2
+    refused virtual-size "$IMG" hash --max-size 512k -f qcow2 plain.qcow2
     # CVE-2026-24708: a header that the guest wrote is not believed, and the file stays as it is
     cp plain.qcow2 disk.raw
     refused format-single "$IMG" resize --safe -f raw disk.raw 2M
