@@ -1,7 +1,7 @@
 # Sourced by the scripts that must work on a bare Debian: installs only what is not there, so it
 # takes no time and no network once all is there. POSIX sh.
 BUILD_PACKAGES='cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmpi-bin
-    libmpich-dev mpich zlib1g-dev libzstd-dev libaio-dev libjansson-dev libdeflate-dev libisal-dev libbz2-dev liblzma-dev libgcrypt20-dev
+    libmpich-dev mpich zlib1g-dev libzstd-dev libaio-dev libjansson-dev libdeflate-dev libisal-dev liburing-dev libbz2-dev liblzma-dev libgcrypt20-dev
     libnbd-dev libcurl4-openssl-dev'
 TEST_PACKAGES='libcmocka-dev qemu-utils 7zip perl e2fsprogs xfsprogs btrfs-progs libnbd-bin jq
     procps mount nbdkit libvhdi-utils libvmdk-utils libqcow-utils cloop-utils xz-utils

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "cli/message.h"
 #include "cli/size.h"
 #include "cmd/one_image.h"
@@ -96,10 +97,28 @@ static int bench_take_step(void *field, const char *value, struct err *e)
     return bench_bytes(value, "step_size", field, e);
 }
 
+static const char *const bench_aio_words[] = {
+    [FILE_QUEUE_NONE] = "threads",
+    [FILE_QUEUE_NATIVE] = "native",
+    [FILE_QUEUE_URING] = "io_uring",
+};
+
+/* false: no such word, or not in this build. */
+static bool bench_aio_kind(const char *word, enum file_queue_kind *out)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(bench_aio_words); i++) {
+        *out = i;
+        if (strcmp(word, bench_aio_words[i]) == 0)
+            return i == FILE_QUEUE_NONE || file_queue_known(*out);
+    }
+    return false;
+}
+
 static int bench_check_aio(void *field, const char *value, struct err *e)
 {
+    enum file_queue_kind ignored;
     (void)field;
-    if (strcmp(value, "threads") != 0 && strcmp(value, "native") != 0)
+    if (!bench_aio_kind(value, &ignored))
         return err_set(e, EINVAL, "Invalid aio option: %s", value);
     return 0;
 }
@@ -124,26 +143,42 @@ static int bench_check(const struct bench_args *a, struct err *e)
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
-/* How the file below all is read: an option of its node, which says itself what it asks for. */
-static int bench_set_aio(const struct bench_args *a, json_t *spec, struct err *e)
+/* How the file below all is read: an option of its node, which may say itself what it asks for. */
+static int bench_set_aio(const struct bench_args *a, json_t *spec, enum file_queue_kind *kind,
+                         struct err *e)
 {
     const char *aio = a->native ? "native" : a->aio;
     json_t *node = spec, *below;
     while (json_is_object(below = json_object_get(node, "file")))
         node = below;
-    if (!aio || !json_object_get(node, "filename") || json_object_get(node, "aio"))
+    const char *own = json_string_value(json_object_get(node, "aio"));
+    if (!json_object_get(node, "filename") || !(own || aio))
         return 0;
-    return json_object_set_new(node, "aio", json_string(aio)) ? err_nomem(e) : 0;
+    if (!bench_aio_kind(own ? own : aio, kind))
+        *kind = FILE_QUEUE_NONE;
+    return !own && json_object_set_new(node, "aio", json_string(aio)) ? err_nomem(e) : 0;
+}
+
+/* A kernel may be without io_uring, and containers often forbid it: said before anything is sent.
+ */
+static int bench_try_queue(enum file_queue_kind kind, const char *name, struct err *e)
+{
+    if (kind != FILE_QUEUE_URING)
+        return 0;
+    struct file_queue *q = file_queue_new(kind, 1, e);
+    file_queue_free(q);
+    return q ? 0 : err_prefix(e, "Could not open '%s': ", name);
 }
 
 static int bench_open(const struct bench_args *a, const char *name, struct secrets *secrets,
-                      struct image **out, struct err *e)
+                      struct image **out, enum file_queue_kind *kind, struct err *e)
 {
     struct image_flags flags = {.write = a->write, .secrets = secrets};
     AUTO(json_cleanup) json_t *spec = open_spec(&a->image, name, e);
-    if (!spec || bench_set_aio(a, spec, e) || open_cache(a->cache, "", &flags.cache, e))
+    if (!spec || bench_set_aio(a, spec, kind, e) || open_cache(a->cache, "", &flags.cache, e) ||
+        open_image_spec(&a->image, spec, name, flags, out, e))
         return -1;
-    return open_image_spec(&a->image, spec, name, flags, out, e);
+    return bench_try_queue(*kind, name, e);
 }
 
 static void bench_tell(const struct bench_args *a, const struct bench_options *o)
@@ -156,7 +191,8 @@ static void bench_tell(const struct bench_args *a, const struct bench_options *o
     fflush(stdout);
 }
 
-static int bench_image(const struct bench_args *a, struct image *img, struct err *e)
+static int bench_image(const struct bench_args *a, struct image *img, enum file_queue_kind queue,
+                       struct err *e)
 {
     const struct bench_options o = {
         .image = img,
@@ -169,7 +205,7 @@ static int bench_image(const struct bench_args *a, struct image *img, struct err
         .pattern = (uint8_t)a->pattern,
         .flush_interval = a->flush_interval,
         .drain = !a->no_drain,
-        .native = a->native || (a->aio && strcmp(a->aio, "native") == 0),
+        .queue = queue,
     };
     double seconds;
     bench_tell(a, &o);
@@ -185,12 +221,13 @@ static int bench_main(struct command_run *r)
     struct err e = ERR_INIT;
     AUTO(secrets_cleanup) struct secrets *secrets = NULL;
     AUTO(image_cleanup) struct image *img = NULL;
+    enum file_queue_kind queue = FILE_QUEUE_NONE;
     const char *name;
     int begun = one_image_begin(r, &a->image.objects, &secrets, &name);
     if (begun >= 0)
         return begun;
-    if (bench_check(a, &e) || bench_open(a, name, secrets, &img, &e) || bench_image(a, img, &e) ||
-        image_close(MEM_TAKE(img), &e))
+    if (bench_check(a, &e) || bench_open(a, name, secrets, &img, &queue, &e) ||
+        bench_image(a, img, queue, &e) || image_close(MEM_TAKE(img), &e))
         return command_fail(&e);
     return 0;
 }
@@ -218,7 +255,7 @@ static const struct option_row bench_rows[] = {
      .take = TAKE_TEXT,
      .call = bench_check_aio,
      .offset = offsetof(struct bench_args, aio),
-     .help = "How requests wait: threads (default), or native (libaio; needs -t none)"},
+     .help = "How requests wait: threads (default), native (libaio; needs -t none), or io_uring"},
     ROW_FLAG('n', "native", struct bench_args, native, "The same as -i native"),
     ROW_FLAG(0, "no-drain", struct bench_args, no_drain,
              "A flush does not wait for the requests before it"),

@@ -258,7 +258,7 @@ static void drain_init(pthread_rwlock_t *drain)
 
 int bench_run(const struct bench_options *o, double *seconds, struct err *e)
 {
-    if (o->native && bench_queue_can(o))
+    if (bench_queue_can(o))
         return bench_queue_run(o, seconds, e);
     AUTO(release)
     struct bench b = {.o = o, .turns = bench_turns_of(o)};

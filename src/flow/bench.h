@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "image/image.h"
+#include "io/queue.h"
 
 struct bench_options {
     struct image *image; /* opened for writing if it is to be written */
@@ -24,7 +25,8 @@ struct bench_options {
     uint8_t pattern;         /* what is written */
     uint64_t flush_interval; /* requests between flushes; 0 = none */
     bool drain;              /* a flush waits for all requests before it, and they for it */
-    bool native;             /* from one thread, by libaio, where the file can; else by threads */
+    /* from one thread, through such a queue, where the file can; else by threads */
+    enum file_queue_kind queue;
 };
 
 /* *seconds: what the requests took. The error text is that of the request that failed first. */

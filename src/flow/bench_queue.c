@@ -1,5 +1,5 @@
 /*
- * bench -i native: one thread sends all requests and takes them as they end.
+ * bench -i native, -i io_uring: one thread sends all requests and takes them as they end.
  *
  *     map / place ──▶ queue ──▶ … ──▶ ended: link
  *
@@ -69,7 +69,8 @@ static int send_read(struct queue_bench *b, struct slot *s, struct err *e)
         return -1;
     const struct file_io io = {.buf = s->buf, .len = o->size, .off = x.host};
     if (x.kind == EXTENT_DATA && !x.crypt && x.length == o->size &&
-        num_inside(x.host, x.length, file_size(x.file)) && file_queue_fits(x.file, false, &io)) {
+        num_inside(x.host, x.length, file_size(x.file)) &&
+        file_queue_fits(b->queue, x.file, false, &io)) {
         put_in_flight(b, s, x.file, &io);
         return 0;
     }
@@ -121,7 +122,7 @@ static int send_placed(struct queue_bench *b, struct slot *s, struct err *e)
     const struct edit_place *p = &s->place;
     uint64_t len = num_min(p->guest + p->length - s->guest, b->o->size);
     const struct file_io io = {b->pattern, len, p->host + (s->guest - p->guest)};
-    if (len == b->o->size && !p->crypt && file_queue_fits(p->file, true, &io)) {
+    if (len == b->o->size && !p->crypt && file_queue_fits(b->queue, p->file, true, &io)) {
         if (mover_fill_around(&b->mover, p, s->guest, len, e))
             return -1;
         put_in_flight(b, s, p->file, &io);
@@ -268,7 +269,7 @@ static int begin_writing(struct queue_bench *b, struct err *e)
 
 bool bench_queue_can(const struct bench_options *o)
 {
-    return file_queue_takes(o->image->file);
+    return file_queue_takes(o->queue, o->image->file);
 }
 
 int bench_queue_run(const struct bench_options *o, double *seconds, struct err *e)
@@ -277,7 +278,7 @@ int bench_queue_run(const struct bench_options *o, double *seconds, struct err *
     struct queue_bench b = {.o = o, .turns = bench_turns_of(o)};
     b.parked_end = &b.parked;
     b.depth = (unsigned)num_max(num_min(num_min(o->depth, o->count), DEPTH_MOST), 1);
-    b.queue = file_queue_new(b.depth, e);
+    b.queue = file_queue_new(o->queue, b.depth, e);
     if (!b.queue || mover_init(&b.mover, o->image, e) || fill_slots(&b, e) ||
         (o->write && begin_writing(&b, e)))
         return -1;

@@ -28,7 +28,7 @@ size_t bench_buffer_size(const struct bench_options *o);
 /* Seconds of a clock that only goes forward. */
 double bench_now(void);
 
-/* bench_queue.c: all requests from one thread, by libaio; see bench_run. */
+/* bench_queue.c: all requests from one thread; see bench_run. */
 bool bench_queue_can(const struct bench_options *o);
 int bench_queue_run(const struct bench_options *o, double *seconds, struct err *e);
 

@@ -1,139 +1,149 @@
-#include "io/queue.h"
-
 #include <errno.h>
-#include <libaio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/trace.h"
 #include "io/posix.h"
-
-struct request {
-    struct iocb cb;
-    void *tag;
-    size_t len;
-    struct request *next_free;
-};
+#include "io/queue_ops.h"
 
 struct file_queue {
-    io_context_t context;
-    unsigned depth;
-    struct request *requests, *free;
-    struct iocb **added; /* not given to the kernel yet */
-    unsigned n_added, flying;
-    struct io_event *ended; /* not taken yet */
-    unsigned n_ended, taken;
+    enum file_queue_kind kind;
+    const struct queue_ops *ops;
+    void *state;
+    struct queue_request *requests, *free;
 };
+
+#ifdef HAVE_LIBURING
+#define URING_OPS (&queue_uring_ops)
+#else
+#define URING_OPS NULL
+#endif
+
+static const struct queue_ops *const kinds[] = {
+    [FILE_QUEUE_NATIVE] = &queue_aio_ops,
+    [FILE_QUEUE_URING] = URING_OPS,
+};
+
+bool file_queue_known(enum file_queue_kind kind)
+{
+    return kinds[kind] != NULL;
+}
+
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 void file_queue_free(struct file_queue *q)
 {
     if (!q)
         return;
-    if (q->context)
-        io_destroy(q->context);
+    if (q->state)
+        q->ops->close(q->state);
     free(q->requests);
-    free(q->added);
-    free(q->ended);
     free(q);
 }
 
 static int fill(struct file_queue *q, unsigned depth, struct err *e)
 {
     q->requests = mem_new(depth, sizeof *q->requests, e);
-    q->added = mem_new(depth, sizeof(struct iocb *), e);
-    q->ended = mem_new(depth, sizeof *q->ended, e);
-    if (!q->requests || !q->added || !q->ended)
+    q->state = q->requests ? q->ops->open(depth, e) : NULL;
+    if (!q->state)
         return -1;
-    int no = -io_setup((int)depth, &q->context);
-    if (no)
-        return file_fail(e, no);
-    q->depth = depth;
     for (unsigned i = 0; i < depth; i++) {
+        q->requests[i].number = i;
         q->requests[i].next_free = q->free;
         q->free = &q->requests[i];
     }
     return 0;
 }
 
-struct file_queue *file_queue_new(unsigned depth, struct err *e)
+struct file_queue *file_queue_new(enum file_queue_kind kind, unsigned depth, struct err *e)
 {
     struct file_queue *q = mem_new(1, sizeof *q, e);
-    if (!q || !fill(q, depth, e))
+    if (!q)
+        return NULL;
+    q->kind = kind;
+    q->ops = kinds[kind];
+    if (!fill(q, depth, e))
         return q;
     file_queue_free(q);
     return NULL;
 }
 
-bool file_queue_takes(const struct file *f)
+/* ---- which requests -------------------------------------------------------------------------- */
+
+static bool is_direct(const struct file *f)
+{
+    const struct posix *p = (const struct posix *)f;
+    return p->direct_fd >= 0 && !p->direct_off;
+}
+
+/* Where each write is followed by a sync, threads wait for several syncs at once; a queue would
+ * wait for one after the other. */
+bool file_queue_takes(enum file_queue_kind kind, const struct file *f)
 {
     bool is_posix =
         strcmp(file_protocol(f), "file") == 0 || strcmp(file_protocol(f), "host_device") == 0;
-    const struct posix *p = (const struct posix *)f;
-    return is_posix && p->direct_fd >= 0 && !p->direct_off && !f->opt.cache.writethrough;
+    if (!is_posix || !file_queue_known(kind) || (f->opt.cache.writethrough && f->opt.write))
+        return false;
+    return kind == FILE_QUEUE_URING || is_direct(f);
 }
 
-bool file_queue_fits(const struct file *f, bool write, const struct file_io *io)
+bool file_queue_fits(const struct file_queue *q, const struct file *f, bool write,
+                     const struct file_io *io)
 {
-    if (!file_queue_takes(f))
+    if (!io->len || !file_queue_takes(q->kind, f))
         return false;
+    if (!is_direct(f))
+        return true;
     uint64_t unit = write ? ((const struct posix *)f)->direct_unit : f->alignment;
-    return io->len && io->off % unit == 0 && io->len % unit == 0 &&
-           (uintptr_t)io->buf % f->alignment == 0;
+    return io->off % unit == 0 && io->len % unit == 0 && (uintptr_t)io->buf % f->alignment == 0;
 }
+
+/* ---- requests -------------------------------------------------------------------------------- */
 
 void file_queue_add(struct file_queue *q, struct file *f, bool write, const struct file_io *io,
                     void *tag)
 {
-    struct request *r = q->free;
-    int fd = posix_of(f)->direct_fd;
+    struct queue_request *r = q->free;
     q->free = r->next_free;
     if (write)
         TRACE(file_write, f->name, io->off, (uint64_t)io->len);
     else
         TRACE(file_read, f->name, io->off, (uint64_t)io->len);
-    if (write)
-        io_prep_pwrite(&r->cb, fd, io->buf, io->len, (long long)io->off);
-    else
-        io_prep_pread(&r->cb, fd, io->buf, io->len, (long long)io->off);
-    r->cb.data = r;
+    r->fd = is_direct(f) ? posix_of(f)->direct_fd : posix_of(f)->fd;
+    r->alignment = is_direct(f) ? f->alignment : 1;
+    r->write = write;
+    r->io = *io;
     r->tag = tag;
-    r->len = io->len;
-    q->added[q->n_added++] = &r->cb;
+    q->ops->add(q->state, r);
 }
 
-static int submit(struct file_queue *q, struct err *e)
+/* A part of a request was done, or nothing was yet: what is left of it is to be sent again. */
+static bool goes_on(struct queue_request *r, long result)
 {
-    while (q->n_added) {
-        int n = io_submit(q->context, q->n_added, q->added);
-        if (n == -EINTR)
-            continue;
-        if (n <= 0) /* with something in flight there will be room later */
-            return n == -EAGAIN && q->flying ? 0 : file_fail(e, n ? -n : EIO);
-        q->flying += (unsigned)n;
-        q->n_added -= (unsigned)n;
-        memmove(q->added, q->added + n, q->n_added * sizeof q->added[0]);
-    }
-    return 0;
+    if (result == -EINTR || result == -EAGAIN)
+        return true;
+    if (result <= 0 || (size_t)result >= r->io.len || result % r->alignment)
+        return false;
+    r->io.buf = (char *)r->io.buf + result;
+    r->io.len -= (size_t)result;
+    r->io.off += (uint64_t)result;
+    return true;
 }
 
 int file_queue_wait(struct file_queue *q, void **tag, int *no, struct err *e)
 {
-    while (q->taken == q->n_ended) {
-        if (submit(q, e))
+    struct queue_request *r;
+    long result;
+    if (q->ops->wait(q->state, &r, &result, e))
+        return -1;
+    while (goes_on(r, result)) {
+        q->ops->add(q->state, r);
+        if (q->ops->wait(q->state, &r, &result, e))
             return -1;
-        int n = io_getevents(q->context, 1, q->depth, q->ended, NULL);
-        if (n < 0 && n != -EINTR)
-            return file_fail(e, -n);
-        q->n_ended = n > 0 ? (unsigned)n : 0;
-        q->taken = 0;
     }
-    const struct io_event *ev = &q->ended[q->taken++];
-    struct request *r = ev->data;
-    long res = (long)ev->res;
     *tag = r->tag;
-    *no = res < 0 ? (int)-res : (size_t)res < r->len ? EIO : 0;
+    *no = result < 0 ? (int)-result : (size_t)result < r->io.len ? EIO : 0;
     r->next_free = q->free;
     q->free = r;
-    q->flying--;
     return 0;
 }
