@@ -5,6 +5,8 @@
 #   out err  what they must print (no file: nothing), code: how they must exit (no file: 0)
 #   differs  why the original prints something else, where it does
 #
+# A case that exits with 77 has printed why it could not be tried.
+#
 #   sh tests/cmd/run.sh [WORD...]   only cases whose name contains one of the words
 #   ACCEPT=1 sh tests/cmd/run.sh    take what is printed as what must be printed
 #   PEER=1 sh tests/cmd/run.sh      run the original, show where it prints something else
@@ -80,8 +82,13 @@ accept_case() {
 }
 
 try_case() {
-    tried=$((tried + 1))
     run_case "$1"
+    if [ "$(cat "$work/code")" = 77 ]; then
+        echo "$(cat "$work/out"): $2"
+        skipped=$((skipped + 1))
+        return
+    fi
+    tried=$((tried + 1))
     if [ -n "${ACCEPT:-}" ]; then
         accept_case "$1"
         return
