@@ -10,8 +10,8 @@
 #include "io/file_ops.h"
 #include "io/queue_ops.h"
 
-#define REQUEST_MOST GIB /* a request's length has 32 bits; the rest is sent when that has ended   \
-                          */
+/* A request's length has 32 bits; the rest is sent when that has ended. */
+#define REQUEST_MOST GIB
 
 /* Only the thread that waits is to be disturbed by ends, and only when it waits: Linux 6.1. */
 #if defined(IORING_SETUP_SINGLE_ISSUER) && defined(IORING_SETUP_DEFER_TASKRUN)
