@@ -107,7 +107,7 @@ static int compare_main(struct command_run *r)
         .memory = a->engine.memory,
     };
     struct progress_line line;
-    if (command_progress(r, &a->progress, a->quiet, COMPARE_PROGRESS_STEP, r->operands.text[1],
+    if (command_progress(r, &a->progress, a->quiet, COMPARE_PROGRESS_STEP, r->operands.text[0],
                          &line, &e))
         return compare_fail(&e, COMPARE_OPEN);
     line.hold_end = true;

@@ -2,7 +2,9 @@
  * Makes the nth call of one kind fail in a program that is preloaded with this.
  *
  *   FAULT=KIND:N[:ERRNO[:RANK]]   KIND is read, write, sync, alloc, submit, copy, truncate,
- *                                 allocate, rename, open, unlink; N counts from 1, 0 only counts;
+ *                                 allocate, rename, open, unlink, or flip: the nth write says that
+ *                                 all is well, but one bit of it is wrong; N counts from 1, 0 only
+ *                                 counts;
  *                                 ERRNO is a number, by default 5 (EIO), 0: the program is
  *                                 killed instead of doing it; RANK: on that MPI rank
  * only FAULT_LOG=FILE                at the end gets "KIND calls fired"
@@ -154,16 +156,44 @@ void _exit(int status)
         return next args;                                                                          \
     }
 
+/* A bit in the middle of what was written. */
+static ssize_t flip(int fd, ssize_t n, off64_t at)
+{
+    unsigned char byte;
+    __typeof__(&pread64) get;
+    __typeof__(&pwrite64) put;
+    *(void **)&get = dlsym(RTLD_NEXT, "pread64");
+    *(void **)&put = dlsym(RTLD_NEXT, "pwrite64");
+    if (n > 0 && get(fd, &byte, 1, at + n / 2) == 1) {
+        byte ^= 4;
+        n = put(fd, &byte, 1, at + n / 2) == 1 ? n : -1;
+    }
+    return n;
+}
+
+/* The last parameter is the offset, o. */
+#define ON_WRITE(name, params, args)                                                               \
+    ssize_t name params                                                                            \
+    {                                                                                              \
+        NEXT(name)                                                                                 \
+        bool counts = fd_counts(fd);                                                               \
+        if (counts && hit("write"))                                                                \
+            return -1;                                                                             \
+        bool flips = counts && hit("flip");                                                        \
+        ssize_t written = next args;                                                               \
+        return flips ? flip(fd, written, o) : written;                                             \
+    }
+
 ON_FD(ssize_t, read, "read", (int fd, void *b, size_t n), (fd, b, n))
 ON_FD(ssize_t, pread, "read", (int fd, void *b, size_t n, off_t o), (fd, b, n, o))
 ON_FD(ssize_t, pread64, "read", (int fd, void *b, size_t n, off64_t o), (fd, b, n, o))
 ON_FD(ssize_t, preadv, "read", (int fd, const struct iovec *v, int n, off_t o), (fd, v, n, o))
 ON_FD(ssize_t, preadv64, "read", (int fd, const struct iovec *v, int n, off64_t o), (fd, v, n, o))
 ON_FD(ssize_t, write, "write", (int fd, const void *b, size_t n), (fd, b, n))
-ON_FD(ssize_t, pwrite, "write", (int fd, const void *b, size_t n, off_t o), (fd, b, n, o))
-ON_FD(ssize_t, pwrite64, "write", (int fd, const void *b, size_t n, off64_t o), (fd, b, n, o))
-ON_FD(ssize_t, pwritev, "write", (int fd, const struct iovec *v, int n, off_t o), (fd, v, n, o))
-ON_FD(ssize_t, pwritev64, "write", (int fd, const struct iovec *v, int n, off64_t o), (fd, v, n, o))
+ON_WRITE(pwrite, (int fd, const void *b, size_t n, off_t o), (fd, b, n, o))
+ON_WRITE(pwrite64, (int fd, const void *b, size_t n, off64_t o), (fd, b, n, o))
+ON_WRITE(pwritev, (int fd, const struct iovec *v, int n, off_t o), (fd, v, n, o))
+ON_WRITE(pwritev64, (int fd, const struct iovec *v, int n, off64_t o), (fd, v, n, o))
 ON_FD(int, fsync, "sync", (int fd), (fd))
 ON_FD(int, fdatasync, "sync", (int fd), (fd))
 ON_FD(int, syncfs, "sync", (int fd), (fd))
