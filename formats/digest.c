@@ -25,11 +25,26 @@ static const struct crypt_library *library(struct err *e)
     return l;
 }
 
+int digest_of(const struct digest_kind *k, const void *data, size_t len, uint8_t *out,
+              struct err *e)
+{
+    const struct crypt_library *l = library(e);
+    return l ? l->hash((enum crypt_hash)k->algorithm, data, len, out, e) : -1;
+}
+
+/* Can the library do it now? And what it does when it is first used is done before there is
+ * anything that it could leave half-made: without memory for that it ends the program. */
+static const struct digest_kind *tried(const struct digest_kind *k, struct err *e)
+{
+    uint8_t digest[DIGEST_MAX];
+    return digest_of(k, "", 0, digest, e) < 0 ? NULL : k;
+}
+
 const struct digest_kind *digest_find(const char *name, size_t n, struct err *e)
 {
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strlen(kinds[i].name) == n && strncasecmp(kinds[i].name, name, n) == 0)
-            return library(e) ? &kinds[i] : NULL;
+            return tried(&kinds[i], e);
     err_set(e, EINVAL, "Unknown hash algorithm '%.*s': it is one of md5, sha1, sha256, sha512",
             (int)num_min(n, 64), name);
     return NULL;
@@ -39,13 +54,6 @@ void digest_text(const struct digest_kind *k, const uint8_t *digest, char out[DI
 {
     for (size_t i = 0; i < k->length; i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
-
-int digest_of(const struct digest_kind *k, const void *data, size_t len, uint8_t *out,
-              struct err *e)
-{
-    const struct crypt_library *l = library(e);
-    return l ? l->hash((enum crypt_hash)k->algorithm, data, len, out, e) : -1;
 }
 
 /* ---- piece by piece -------------------------------------------------------------------------- */
