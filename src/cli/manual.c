@@ -84,7 +84,8 @@ static const char description[] =
     "its exit codes are those of qemu-img 6.2; installed under the name qemu-img it takes its "
     "place.\n\n"
     "By default it works on all CPUs of the machine. Started by an MPI launcher (mpirun, "
-    "srun) the commands convert, compare and map share their work out among all ranks; every other "
+    "srun) the commands convert, compare, hash and map share their work out among all ranks; every "
+    "other "
     "command is done by rank 0. Rank 0 alone prints, and all ranks end with the same exit code. "
     "The "
     "result is the same, byte for byte, whatever the number of threads and ranks.\n\n"
@@ -127,6 +128,9 @@ static const char *const examples[][2] = {
      "A new image that holds what differs from another"},
     {"mpi-img info --output=json disk.qcow2", "What an image is, for a program to read"},
     {"mpi-img compare -f raw -F qcow2 disk.raw disk.qcow2 && echo same", "Check a conversion"},
+    {"mpi-img convert --hash --verify -O qcow2 disk.vmdk disk.qcow2",
+     "Read the output back before it gets its name, print a hash of its content"},
+    {"mpi-img hash disk.vmdk disk.qcow2", "Two lines that begin alike: the same content"},
     {"mpi-img measure -O qcow2 disk.raw", "The space that a conversion will need"},
 };
 
