@@ -8,36 +8,52 @@
 #include "formats/slices.h"
 #include "formats/vmdk/state.h"
 
-#define KEPT_MAX 64u
+#define KEPT_MAX   64u
+#define KEPT_BYTES (256 * MIB) /* of their directories, beyond those that are being read */
+
+static uint64_t directory_bytes(const struct vmdk_extent *x)
+{
+    return x->grid.first_entries * (x->wide ? 8 : 4);
+}
 
 static void close_table(struct vmdk_pool *p, struct vmdk_extent *x)
 {
-    p->n_open -= x->table != NULL;
+    if (!x->table)
+        return;
+    p->n_open--;
+    p->n_bytes -= directory_bytes(x);
     table_free(x->table);
     x->table = NULL;
 }
 
-/* Room for one more, if any is not held. */
-static void evict(struct vmdk *v)
+static struct vmdk_extent *oldest_of(struct vmdk *v)
 {
     struct vmdk_extent *oldest = NULL;
-    if (v->pool.n_open < KEPT_MAX)
-        return;
     for (size_t i = 0; i < v->n; i++) {
         struct vmdk_extent *x = &v->extents[i];
         if (x->table && !x->holders && (!oldest || x->used < oldest->used))
             oldest = x;
     }
-    if (oldest)
-        close_table(&v->pool, oldest);
+    return oldest;
+}
+
+/* Room for one more, as far as there are some that nobody holds. */
+static void evict(struct vmdk *v, uint64_t bytes)
+{
+    struct vmdk_pool *p = &v->pool;
+    struct vmdk_extent *oldest;
+    while (p->n_open && (p->n_open >= KEPT_MAX || p->n_bytes + bytes > KEPT_BYTES) &&
+           (oldest = oldest_of(v)))
+        close_table(p, oldest);
 }
 
 static int open_table(struct vmdk *v, struct vmdk_extent *x, struct err *e)
 {
-    evict(v);
+    evict(v, directory_bytes(x));
     if (vmdk_table_open(v, x, &x->table, e))
         return -1;
     v->pool.n_open++;
+    v->pool.n_bytes += directory_bytes(x);
     return 0;
 }
 
@@ -45,10 +61,13 @@ static int open_table(struct vmdk *v, struct vmdk_extent *x, struct err *e)
 int vmdk_pool_open(struct vmdk *v, struct err *e)
 {
     size_t tables = 0;
+    uint64_t bytes = 0;
     uint64_t budget = v->image->flags.metadata_budget;
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         tables += v->extents[i].grain != 0;
-    v->pool.keeps_all = tables <= KEPT_MAX;
+        bytes += v->extents[i].grain ? directory_bytes(&v->extents[i]) : 0;
+    }
+    v->pool.keeps_all = tables <= KEPT_MAX && bytes <= KEPT_BYTES;
     v->pool.budget =
         (budget ? budget : SLICES_DEFAULT_BUDGET) / num_max(num_min(tables, KEPT_MAX), 1);
     for (size_t i = 0; i < v->n; i++)

@@ -59,6 +59,7 @@ struct vmdk_pool {
     pthread_mutex_t lock;
     bool keeps_all; /* few enough: all open, no lock is taken */
     size_t n_open;
+    uint64_t n_bytes; /* of the open ones' directories */
     uint64_t clock;
     uint64_t budget; /* bytes for the caches of one table */
 };

@@ -3,6 +3,7 @@
 # however large an image is, that suffices: a refusal in one line, never a signal, never memory.
 . "$(dirname "$0")/../lib.sh"
 . "$TESTS/subformats.bash"
+. "$TESTS/safe/safe.bash"
 need prlimit
 need_ours
 scratch 300
@@ -107,7 +108,23 @@ END
     rm -f big
 }
 
+# Without --safe an image may be many files: their directories are not all held at once.
+directories() {
+    local i
+    perl -e 'print "KDMV", pack("VVQ<Q<Q<Q<VQ<Q<Q<C", 1, 1, 1 << 33, 1, 0, 0, 512, 0, 21, 1 << 20, 0),
+        "\n \r\n"' >extent.vmdk
+    truncate -s 100G extent.vmdk || return 0
+    {
+        text_vmdk twoGbMaxExtentSparse | grep -v "^ddb"
+        for i in {1..16}; do echo 'RW 8589934592 SPARSE "extent.vmdk"'; done
+    } >many.vmdk
+    LIMITS=(prlimit --as=$((1 << 30)) --cpu=30 --core=0)
+    bounded "16 directories of 64 MiB" info -f vmdk many.vmdk
+    [ $rc = 0 ] || bad "$(cat .err)"
+}
+
 hostile
 samples
 large
+directories
 finish
