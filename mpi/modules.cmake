@@ -48,7 +48,7 @@ function(mpi_flags wrapper out_compile out_link)
   set(${out_link} "${full}" PARENT_SCOPE)
 endfunction()
 
-# mpi_module(NAME TITLE MACRO PACKAGE): sets <NAME>_FOUND, <NAME>_VERSION, <NAME>_MPIRUN
+# mpi_module(NAME TITLE MACRO PACKAGE FILE...): sets <NAME>_FOUND, <NAME>_VERSION, <NAME>_MPIRUN
 function(mpi_module name title macro package)
   string(TOLOWER ${name} lower)
   find_program(${name}_WRAPPER NAMES mpicc.${lower} mpicc)
@@ -78,7 +78,8 @@ function(mpi_module name title macro package)
     set(version ${version}.${minor}.${release})
   endif()
   message(STATUS "${title} ${version}: mpi-img-${lower}.so")
-  add_library(mpi-img-${lower} MODULE mpi/mpi.c src/base/err.c src/base/mem.c)
+  add_library(mpi-img-${lower} MODULE 
+    mpi/mpi.c src/base/err.c src/base/mem.c ${ARGN})
   set_target_properties(mpi-img-${lower} PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden
     INSTALL_RPATH_USE_LINK_PATH ON)
   target_include_directories(mpi-img-${lower} PRIVATE src .)
@@ -94,4 +95,4 @@ function(mpi_module name title macro package)
 endfunction()
 
 mpi_module(OPENMPI "Open MPI" OMPI_MAJOR_VERSION ompi-c)
-mpi_module(MPICH MPICH MPICH_VERSION mpich)
+mpi_module(MPICH MPICH MPICH_VERSION mpich mpi/mpich_finalize.c)

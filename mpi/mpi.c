@@ -189,6 +189,7 @@ static int wire_poll(bool *got, unsigned *from, struct wire_head *h, const void 
     return 0;
 }
 
+/* The barrier: no rank ends before its last message has been taken. */
 static void wire_end(void)
 {
     while (wire.pending) {
@@ -203,6 +204,7 @@ static void wire_end(void)
         free(o);
     }
     free(wire.in);
+    MPI_Barrier(wire.comm);
     MPI_Comm_free(&wire.comm);
     MPI_Finalize();
 }

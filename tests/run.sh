@@ -5,7 +5,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/tests/packages.sh"
 
-packages_install $BUILD_PACKAGES $TEST_PACKAGES
+packages_install $BUILD_PACKAGES $TEST_PACKAGES $CLUSTER_PACKAGES
 hosts_file
 cmake -G Ninja -S "$top" -B "$top/build"
 cmake --build "$top/build"
