@@ -8,12 +8,12 @@ static void syntax_option(FILE *out, const struct option_row *row)
 {
     if (row->syntax)
         fprintf(out, "%s%s", *row->syntax ? " " : "", row->syntax);
-    else if (row->may_lack)
-        fprintf(out, row->letter ? " [-%c]" : "", row->letter);
-    else if (row->letter && row->metavar)
+    else if (row->letter && row->metavar && !row->may_lack)
         fprintf(out, " [-%c %s]", row->letter, row->metavar);
     else if (row->letter)
         fprintf(out, " [-%c]", row->letter);
+    else if (row->may_lack)
+        return;
     else if (row->metavar && strcmp(row->name, "object") == 0)
         fprintf(out, " [--%s %s]", row->name, row->metavar);
     else if (row->metavar)
