@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "formats/format.h"
 #include "harness.h"
+#include "image/inspect.h"
 #include "image/secret.h"
 #include "io/memory.h"
 
@@ -283,6 +284,15 @@ static void look_all(struct harness *h, enum purpose purpose)
     }
 }
 
+/* --safe: what a check says is of no interest here. */
+static void inspect(struct file *f, const char *format)
+{
+    struct err e = ERR_INIT;
+    inspect_file(f, format_find(format), true, NULL, &e);
+    err_clear(&e);
+    inspect_file(f, format_find("raw"), false, NULL, &e);
+}
+
 static void run(const char *format, const uint8_t *input, size_t n, enum purpose purpose)
 {
     struct harness *h = calloc(1, sizeof *h);
@@ -296,6 +306,8 @@ static void run(const char *format, const uint8_t *input, size_t n, enum purpose
     json_t *options = purpose == TO_READ ? key_of(format, f) : NULL;
     h->random = n;
     probe(f, &h->e);
+    if (purpose == TO_INFO)
+        inspect(f, format);
     if (!image_open_take_file(f, options, &flags, &h->image, &h->e)) {
         h->reader = image_reader_new(&h->e);
         HOLDS(h->reader);
