@@ -49,8 +49,22 @@ static void worker_free(void *worker)
     free(w);
 }
 
+/* A chunk is whole units of the image, however large its header says that they are. */
+static int check_memory(const struct inplace *run, struct err *e)
+{
+    uint64_t memory = run->job->memory ? run->job->memory : MEMORY_DEFAULT;
+    if (run->rules.chunk_size <= memory)
+        return 0;
+    return err_set(e, ENOMEM,
+                   "Blocks of %" PRIu64 " bytes cannot be changed within %" PRIu64
+                   " bytes of memory (see --memory)",
+                   run->rules.chunk_size, memory);
+}
+
 static int worker_fill(struct worker *w, unsigned depth, struct err *e)
 {
+    if (check_memory(w->run, e))
+        return -1;
     const struct inplace_rules *rules = &w->run->rules;
     w->reader = image_reader_new(e);
     if (!w->reader || (rules->packing &&
