@@ -96,6 +96,15 @@ bool file_is_same(const struct file *a, const struct file *b)
     return a == b || (a->inode && a->inode == b->inode && a->device == b->device);
 }
 
+void file_mark(const struct file *f, struct file_mark *out)
+{
+    *out = (struct file_mark){
+        .size = file_size(f),
+        .inode = f->inode,
+        .modified = f->ops->modified ? f->ops->modified(f) : -1,
+    };
+}
+
 bool file_grows_zero(const struct file *f)
 {
     return f->grows_zero;

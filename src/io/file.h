@@ -87,6 +87,12 @@ uint32_t file_alignment(const struct file *f);
 bool file_is_remote(const struct file *f);
 /* Are both the same regular file, by whatever names it was opened? False if that is not known. */
 bool file_is_same(const struct file *a, const struct file *b);
+/* What tells one state of a file from another; 0 and -1: not known. */
+struct file_mark {
+    uint64_t size, inode;
+    int64_t modified; /* nanoseconds since 1970 */
+};
+void file_mark(const struct file *f, struct file_mark *out);
 /* A new part of the file, never written, is known to read as zeros. */
 bool file_grows_zero(const struct file *f);
 

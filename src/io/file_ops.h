@@ -21,6 +21,7 @@ struct file_ops {
     int (*close)(struct file *f, struct err *e);
     uint64_t (*size)(const struct file *f);
     int64_t (*allocated)(const struct file *f);
+    int64_t (*modified)(const struct file *f); /* absent: not known */
     /* one request, all of it; a read beyond the end gives *got < len */
     int (*read)(struct file *f, void *buf, size_t len, uint64_t off, size_t *got, struct err *e);
     int (*write)(struct file *f, const void *buf, size_t len, uint64_t off, struct err *e);

@@ -69,6 +69,15 @@ static int64_t posix_allocated(const struct file *f)
     return fstat(((const struct posix *)f)->fd, &st) ? -1 : (int64_t)st.st_blocks * 512;
 }
 
+/* Of a device it is not the content's. */
+static int64_t posix_modified(const struct file *f)
+{
+    struct stat st;
+    if (!f->regular || fstat(((const struct posix *)f)->fd, &st))
+        return -1;
+    return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
 static int posix_read(struct file *f, void *buf, size_t len, uint64_t off, size_t *got,
                       struct err *e)
 {
@@ -96,10 +105,10 @@ static int posix_relock(struct file *f, enum file_lock lock, struct err *e)
 
 #define OPS_COMMON(name)                                                                           \
     .protocol = (name), .close = posix_close, .size = posix_size, .allocated = posix_allocated,    \
-    .span = holes_span, .zero = space_zero, .zero_fast = space_zero_fast,                          \
-    .discard = space_discard, .hint = hints_set, .truncate = space_truncate,                       \
-    .preallocate = space_preallocate, .copy = copy_range, .sync = posix_sync,                      \
-    .forget = forget_range, .relock = posix_relock
+    .modified = posix_modified, .span = holes_span, .zero = space_zero,                            \
+    .zero_fast = space_zero_fast, .discard = space_discard, .hint = hints_set,                     \
+    .truncate = space_truncate, .preallocate = space_preallocate, .copy = copy_range,              \
+    .sync = posix_sync, .forget = forget_range, .relock = posix_relock
 #define OPS_BUFFERED .read = posix_read, .write = posix_write
 #define OPS_DIRECT                                                                                 \
     .read = direct_read, .write = direct_write, .read_batch = direct_read_batch,                   \
