@@ -15,6 +15,7 @@
 #include "io/posix.h"
 
 #define SUFFIX    ".mpi-img-part"
+#define JOURNAL   ".mpi-img-journal"
 #define LINKS_MAX 40
 #define CLEARED   4096u /* bytes: no probe knows an image without them */
 
@@ -22,7 +23,9 @@ struct output {
     struct file *file;
     struct file *held; /* the file under the final name, locked so that nobody begins to use it */
     char *temp;
-    char *final; /* where symbolic links lead; NULL when in place */
+    char *final;   /* where symbolic links lead; NULL when in place */
+    char *journal; /* a lasting one's, or of an earlier run that lasted */
+    bool lasting, go_on;
     struct file_options opt;
     struct stat old;     /* of held */
     struct output *next; /* its members, in the order they began */
@@ -56,6 +59,7 @@ static void output_free(struct output *o)
     file_cleanup(&o->held);
     free(o->temp);
     free(o->final);
+    free(o->journal);
     free(o);
 }
 
@@ -95,11 +99,16 @@ static char *follow(const char *path, struct err *e)
 }
 
 /* A name that is too long with the suffix gives up some of its end. */
-static char *temp_name(const char *final, struct err *e)
+static char *name_beside(const char *final, const char *suffix, struct err *e)
 {
     size_t folder = folder_length(final);
-    size_t base = num_min(strlen(final + folder), NAME_MAX - strlen(SUFFIX));
-    return mem_printf(e, "%.*s" SUFFIX, (int)(folder + base), final);
+    size_t base = num_min(strlen(final + folder), NAME_MAX - strlen(suffix));
+    return mem_printf(e, "%.*s%s", (int)(folder + base), final, suffix);
+}
+
+static char *temp_name(const char *final, struct err *e)
+{
+    return name_beside(final, SUFFIX, e);
 }
 
 /* ---- the temporary file ---------------------------------------------------------------------- */
@@ -115,7 +124,7 @@ static bool is_named_so(struct file *f)
 
 /* Remove what a killed run left, if nobody holds it. It is not written to: whoever put it there may
  * have it open still. */
-static int leftover_remove(const struct posix_request *r, struct err *e)
+static int leftover_remove(const struct output *o, const struct posix_request *r, struct err *e)
 {
     struct posix_request again = *r;
     AUTO(file_cleanup) struct file *f = NULL;
@@ -125,9 +134,22 @@ static int leftover_remove(const struct posix_request *r, struct err *e)
         return -1;
     if (f && !is_named_so(f))
         return 0;
+    /* first, or it would seem to be that of the file to come */
+    unlink(o->journal);
     if (unlink(r->path) && errno != ENOENT)
         return err_errno(e, errno, "Could not remove '%s'", r->path);
     return 0;
+}
+
+/* What an earlier run left is gone on with, if nobody else does that. */
+static int temp_reopen(struct output *o, const char *path, struct err *e)
+{
+    struct file_options opt = o->opt;
+    struct posix_request r = {.path = o->temp, .shown = path, .o = &opt, .flags = O_NOFOLLOW};
+    opt.create = FILE_EXISTING;
+    if (posix_open(&r, &o->file, e))
+        return -1;
+    return is_named_so(o->file) ? 0 : err_set(e, EBUSY, "'%s' has just been replaced", o->temp);
 }
 
 static int temp_open(struct output *o, const char *path, struct err *e)
@@ -138,9 +160,11 @@ static int temp_open(struct output *o, const char *path, struct err *e)
     r.flags = O_EXCL | O_NOFOLLOW;
     r.keep = true; /* it is new: there is nothing to cut off */
     for (int tries = 0; tries < 10; tries++) {
-        if (!posix_open(&r, &o->file, e))
+        if (!posix_open(&r, &o->file, e)) {
+            unlink(o->journal); /* left by a run whose file was taken away */
             return 0;
-        if (e->no != EEXIST || leftover_remove(&r, e))
+        }
+        if (e->no != EEXIST || leftover_remove(o, &r, e))
             return -1;
     }
     return err_errno(e, EEXIST, "Could not create '%s'", o->temp);
@@ -162,6 +186,12 @@ static bool is_mounted(const char *path)
     return false;
 }
 #endif
+
+/* Whoever comes between two runs would find half an image under the name, or change it. */
+static int refuse_lasting(const char *path, struct err *e)
+{
+    return err_set(e, ENOTSUP, "'%s' is written in place: such an output cannot be resumed", path);
+}
 
 static int begin_in_place(struct output *o, const char *path, struct err *e)
 {
@@ -196,14 +226,29 @@ static int begin_temp(struct output *o, const char *path, bool exists, struct er
 {
     o->final = follow(path, e);
     o->temp = o->final ? temp_name(o->final, e) : NULL;
-    if (!o->temp || (exists && hold_old(o, path, e)))
+    o->journal = o->temp ? name_beside(o->final, JOURNAL, e) : NULL;
+    if (!o->journal || (exists && hold_old(o, path, e)))
         return -1;
-    if (!temp_open(o, path, e))
+    if (!(o->go_on ? temp_reopen(o, path, e) : temp_open(o, path, e)))
         return 0;
-    if (!exists || !is_folder_closed(e->no))
+    if (!exists || o->lasting || !is_folder_closed(e->no))
         return -1;
     err_clear(e);
     return begin_in_place(o, path, e);
+}
+
+static int begin_path(struct output *o, const char *path, struct err *e)
+{
+    struct stat st;
+    bool exists = !stat(path, &st);
+    bool in_place = o->opt.create == FILE_EXISTING ||
+                    (exists && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || is_mounted(path)));
+    if (in_place && o->lasting)
+        return refuse_lasting(path, e);
+    if (in_place ? begin_in_place(o, path, e) : begin_temp(o, path, exists, e))
+        return -1;
+    TRACE(output_begin, path, o->temp);
+    return 0;
 }
 
 static struct output *output_new(const struct file_options *opt, struct err *e)
@@ -221,15 +266,8 @@ int output_begin(const char *path, const struct file_options *opt, struct output
                  struct err *e)
 {
     AUTO(output_cleanup) struct output *o = output_new(opt, e);
-    struct stat st;
-    if (!o)
+    if (!o || begin_path(o, path, e))
         return -1;
-    bool exists = !stat(path, &st);
-    bool in_place = opt->create == FILE_EXISTING ||
-                    (exists && (!S_ISREG(st.st_mode) || st.st_nlink > 1 || is_mounted(path)));
-    if (in_place ? begin_in_place(o, path, e) : begin_temp(o, path, exists, e))
-        return -1;
-    TRACE(output_begin, path, o->temp);
     *out = MEM_TAKE(o);
     return 0;
 }
@@ -246,12 +284,18 @@ static int begin_node(struct output *o, const json_t *node, struct err *e)
     return o->temp ? 0 : -1;
 }
 
-int output_begin_node(const json_t *node, const struct file_options *opt, struct output **out,
-                      struct err *e)
+static const char *node_path(const json_t *node)
 {
     const char *driver = json_string_value(json_object_get(node, "driver"));
     const char *path = json_string_value(json_object_get(node, "filename"));
-    if (path && driver && !strcmp(driver, "file"))
+    return path && driver && !strcmp(driver, "file") ? path : NULL;
+}
+
+int output_begin_node(const json_t *node, const struct file_options *opt, struct output **out,
+                      struct err *e)
+{
+    const char *path = node_path(node);
+    if (path)
         return output_begin(path, opt, out, e);
     AUTO(output_cleanup) struct output *o = output_new(opt, e);
     if (!o || begin_node(o, node, e))
@@ -259,6 +303,45 @@ int output_begin_node(const json_t *node, const struct file_options *opt, struct
     TRACE(output_begin, o->temp, o->temp);
     *out = MEM_TAKE(o);
     return 0;
+}
+
+int output_begin_lasting(const json_t *node, const struct file_options *opt, bool go_on,
+                         struct output **out, struct err *e)
+{
+    AUTO(output_cleanup) struct output *o = output_new(opt, e);
+    const char *path = node_path(node);
+    if (!o)
+        return -1;
+    if (!path)
+        return refuse_lasting(json_string_value(json_object_get(node, "driver")), e);
+    o->lasting = true;
+    o->go_on = go_on;
+    if (begin_path(o, path, e))
+        return -1;
+    *out = MEM_TAKE(o);
+    return 0;
+}
+
+static int names_fill(struct output_names *n, const char *path, struct err *e)
+{
+    n->final = follow(path, e);
+    n->temp = n->final ? temp_name(n->final, e) : NULL;
+    n->journal = n->temp ? name_beside(n->final, JOURNAL, e) : NULL;
+    return n->journal ? 0 : -1;
+}
+
+int output_names(const json_t *node, struct output_names *out, struct err *e)
+{
+    const char *path = node_path(node);
+    *out = (struct output_names){0};
+    return path ? names_fill(out, path, e) : 0;
+}
+
+void output_names_release(struct output_names *n)
+{
+    free(n->final);
+    free(n->temp);
+    free(n->journal);
 }
 
 int output_clear(struct output *o, struct err *e)
@@ -290,6 +373,8 @@ int output_member(struct output *o, const char *path, struct file **out, struct 
     *out = NULL;
     if (is_remote(o))
         return err_set(e, ENOTSUP, "An image of several files cannot be written to '%s'", o->temp);
+    if (o->lasting)
+        return err_set(e, ENOTSUP, "An image of several files cannot be resumed");
     while (last->next && !same_file(last, path))
         last = last->next;
     if (same_file(last, path))
@@ -363,7 +448,7 @@ static int close_and_rename(struct output *o, struct err *e)
     int r = file_close(f, e);
     if (!r && rename(o->temp, o->final))
         r = err_errno(e, errno, "Could not rename '%s' to '%s'", o->temp, o->final);
-    if (r)
+    if (r && !o->lasting)
         unlink(o->temp);
     if (lock >= 0)
         close(lock);
@@ -380,7 +465,8 @@ static int commit_renamed(struct output *o, struct err *e)
 {
     int folder = -1;
     if (!o->opt.cache.no_flush && folder_open(o->final, &folder, e)) {
-        unlink(o->temp);
+        if (!o->lasting)
+            unlink(o->temp);
         return -1;
     }
     int r = close_and_rename(o, e);
@@ -412,18 +498,22 @@ static int commit_all(struct output *o, struct err *e)
     return output_in_place(o) ? commit_in_place(o, e) : commit_renamed(o, e);
 }
 
+static int commit_failed(struct output *o)
+{
+    if (o->lasting)
+        output_keep(o);
+    else
+        output_abandon(o, NULL);
+    return -1;
+}
+
 int output_commit(struct output *o, struct err *e)
 {
-    for (struct output *m = o; m; m = m->next) {
-        if (prepare(m, e)) {
-            output_abandon(o, NULL);
-            return -1;
-        }
-    }
-    if (commit_all(o, e)) {
-        output_abandon(o, NULL);
-        return -1;
-    }
+    for (struct output *m = o; m; m = m->next)
+        if (prepare(m, e))
+            return commit_failed(o);
+    if (commit_all(o, e))
+        return commit_failed(o);
     TRACE(output_commit, o->final ? o->final : o->temp);
     output_free(o);
     return 0;
@@ -441,4 +531,10 @@ bool output_abandon(struct output *o, char *name)
         snprintf(name, PATH_MAX, "%s", o->temp);
     output_free(o);
     return removed;
+}
+
+void output_keep(struct output *o)
+{
+    if (o)
+        output_free(o);
 }

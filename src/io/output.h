@@ -30,6 +30,20 @@ int output_begin(const char *path, const struct file_options *o, struct output *
 int output_begin_node(const json_t *node, const struct file_options *o, struct output **out,
                       struct err *e);
 
+/* The same for an output that a stopped run leaves unfinished (output_keep), so that a later one
+ * may go on with it: with `go_on`, the temporary file that stands there is opened as it is. What
+ * would be written in place is refused, and so are members. */
+int output_begin_lasting(const json_t *node, const struct file_options *o, bool go_on,
+                         struct output **out, struct err *e);
+
+/* The names that go with an output. A journal belongs to the temporary file beside it: whoever
+ * begins a new one removes it. */
+struct output_names {
+    char *final, *temp, *journal; /* NULL: the node is no plain file */
+};
+int output_names(const json_t *node, struct output_names *out, struct err *e);
+void output_names_release(struct output_names *n);
+
 /* What was no regular file keeps its length, and with it the image that it held: that one is made
  * to be none. Due before the first write, when all is known to fit. */
 int output_clear(struct output *o, struct err *e);
@@ -52,12 +66,15 @@ int output_sync(struct output *o, struct err *e);
 
 /* Sync (unless the cache mode is unsafe), close, give it the mode and owner of the file that stood
  * there, rename to the final name, sync the folder. Frees o, also on failure (then as
- * output_abandon). */
+ * output_abandon, or output_keep for one that lasts). */
 int output_commit(struct output *o, struct err *e);
 
 /* Remove the temporary file, keep what stood under the final name. Returns whether something was
  * removed, so that the caller can say so (name: of a buffer of PATH_MAX, may be NULL). Frees o;
  * NULL is fine. */
 bool output_abandon(struct output *o, char *name);
+
+/* Close the temporary file and leave it there. Frees o; NULL is fine. */
+void output_keep(struct output *o);
 
 #endif
