@@ -91,8 +91,8 @@ struct format {
     /* How qemu-img's block status of this image differs from its map (flow/status.c). NULL: what is
      * known there of the format by its name. */
     void (*status)(struct image *img, struct format_status *out);
-    /* bytes of storage used by the files beyond img->file (data file, extents); NULL: none */
-    int64_t (*allocated_beyond)(struct image *img);
+    /* The i-th file beyond img->file (data file, extents); NULL: there are no more. NULL: none. */
+    struct file *(*further)(const struct image *img, size_t i);
 
     /* Persistent bitmaps without their bits, in directory order. NULL: none. The list is the
      * caller's (bitmap_list_free). */

@@ -134,7 +134,7 @@ static int raw_writer_open(const struct writer_params *p, struct writer **out, s
     if (!w || file_create_prealloc(p->options, &mode, e))
         return -1;
     w->size = num_up(p->size, RAW_SECTOR);
-    if (p->first && file_create_reserve(p->file, w->size, mode, e))
+    if (writer_begins(p) && file_create_reserve(p->file, w->size, mode, e))
         return -1;
     w->writer.chunk_size = RAW_CHUNK;
     w->writer.in_place = true;

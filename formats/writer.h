@@ -124,6 +124,7 @@ struct writer_params {
     int level;                      /* --compression-level; 0 = the codec's default */
     uint64_t memory;                /* bytes for tables in memory */
     bool first;                     /* rank 0: may create further files */
+    bool go_on;                     /* rank 0: an earlier run has begun this file (writer_begins) */
     uint8_t random[64];             /* drawn once by rank 0: UUIDs, CIDs */
     uint64_t time;                  /* seconds since 1970, drawn once by rank 0 */
     void (*warn)(const char *text); /* rank 0; NULL: nobody listens */
@@ -186,6 +187,12 @@ struct writer_ops {
     int (*pack)(struct packer *p, uint64_t guest, const void *block, void *out, size_t cap,
                 size_t *len, struct err *e);
 };
+
+/* Is it for this open to give the file its space and length? Once, before any data. */
+static inline bool writer_begins(const struct writer_params *p)
+{
+    return p->first && !p->go_on;
+}
 
 /* Open a format's writer: what everybody calls instead of ops->open. A format of several kinds of
  * image may set other operations than those that opened it. The new file gets its hints first. */

@@ -154,11 +154,9 @@ static int qcow2_open(struct image *img, struct err *e)
     return -1;
 }
 
-static int64_t qcow2_allocated_beyond(struct image *img)
+static struct file *qcow2_further(const struct image *img, size_t i)
 {
-    const struct qcow2 *q = qcow2_of(img);
-    int64_t n = q->own_data_file ? file_allocated(q->own_data_file) : 0;
-    return n > 0 ? n : 0;
+    return i ? NULL : ((const struct qcow2 *)img->state)->own_data_file;
 }
 
 static const char *const runtime_options[] = {
@@ -192,7 +190,7 @@ const struct format format_qcow2 = {
     .check = qcow2_check,
     .load_snapshot = qcow2_load_snapshot,
     .status = qcow2_status,
-    .allocated_beyond = qcow2_allocated_beyond,
+    .further = qcow2_further,
     .bitmap_list = qcow2_bitmap_list,
     .bitmap_read = qcow2_bitmap_read,
     .bitmaps = &qcow2_bitmap_ops,

@@ -157,7 +157,7 @@ static int qcow2_writer_open(const struct writer_params *p, struct writer **out,
         return -1;
     w->w.crypt = w->crypt;
     w->w.crypt_by_guest = w->create.crypt == QCOW2_CRYPT_AES;
-    if (p->first && preallocate(w, e))
+    if (writer_begins(p) && preallocate(w, e))
         return -1;
     *out = &MEM_TAKE(w)->w;
     return 0;

@@ -83,7 +83,7 @@ static int vdi_writer_open(const struct writer_params *p, struct writer **out, s
         return -1;
     fill_header(&w->header, p);
     fill_writer(w, p);
-    if (p->first && w->header.type == VDI_STATIC &&
+    if (writer_begins(p) && w->header.type == VDI_STATIC &&
         file_create_reserve(p->file, full_end(&w->header), mode, e))
         return -1;
     *out = &MEM_TAKE(w)->blocks.writer;

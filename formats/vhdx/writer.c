@@ -90,7 +90,7 @@ static int vhdx_writer_open(const struct writer_params *p, struct writer **out, 
         .reserve = w->create.fixed,
     };
     /* a device: nothing of what stood there may be taken for log, BAT or metadata */
-    if (p->first && !file_grows_zero(p->file) &&
+    if (writer_begins(p) && !file_grows_zero(p->file) &&
         file_zero(p->file, 0, w->layout.begin, FILE_ZERO_KEEP, e))
         return -1;
     *out = &MEM_TAKE(w)->w;

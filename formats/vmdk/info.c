@@ -60,13 +60,11 @@ void vmdk_status(struct image *img, struct format_status *out)
     out->reach = img->cluster_size;
 }
 
-int64_t vmdk_allocated_beyond(struct image *img)
+struct file *vmdk_further(const struct image *img, size_t i)
 {
-    const struct vmdk *v = vmdk_of(img);
-    int64_t sum = 0;
-    for (size_t i = 0; i < v->n; i++) {
-        int64_t n = v->extents[i].own_file ? file_allocated(v->extents[i].file) : 0;
-        sum += n > 0 ? n : 0;
-    }
-    return sum;
+    const struct vmdk *v = img->state;
+    for (size_t k = 0; k < v->n; k++)
+        if (v->extents[k].own_file && i-- == 0)
+            return v->extents[k].file;
+    return NULL;
 }

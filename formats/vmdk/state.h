@@ -138,7 +138,7 @@ void vmdk_edit_free(struct vmdk *v);
 bool vmdk_is_uniform(const struct vmdk *v);
 int vmdk_info(struct image *img, struct format_info *out, struct err *e);
 void vmdk_status(struct image *img, struct format_status *out);
-int64_t vmdk_allocated_beyond(struct image *img);
+struct file *vmdk_further(const struct image *img, size_t i);
 int vmdk_check(struct image *img, enum check_fix fix, const struct check_sink *sink,
                struct check_result *out, struct err *e);
 

@@ -110,7 +110,7 @@ static int vpc_writer_open(const struct writer_params *p, struct writer **out, s
     if (!w || file_create_prealloc(p->options, &mode, e) || fill_footer(&w->footer, p, e))
         return -1;
     fill_writer(w, p->file);
-    if (p->first && w->footer.type == VPC_FIXED &&
+    if (writer_begins(p) && w->footer.type == VPC_FIXED &&
         file_create_reserve(p->file, w->footer.size + VPC_FOOTER_SIZE, mode, e))
         return -1;
     *out = &MEM_TAKE(w)->blocks.writer;

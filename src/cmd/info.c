@@ -26,11 +26,15 @@ struct info_args {
 /* Bytes on storage of all files of the image; -1 if not known. */
 static int64_t info_allocated(struct image *img)
 {
-    int64_t own = file_allocated(img->file);
-    if (own < 0 || !img->format->allocated_beyond)
-        return own;
-    int64_t beyond = img->format->allocated_beyond(img);
-    return beyond < 0 ? beyond : own + beyond;
+    int64_t sum = file_allocated(img->file);
+    struct file *f;
+    if (sum < 0 || !img->format->further)
+        return sum;
+    for (size_t i = 0; (f = img->format->further(img, i)); i++) {
+        int64_t n = file_allocated(f);
+        sum += n > 0 ? n : 0;
+    }
+    return sum;
 }
 
 static bool info_add_files(json_t *tree, struct image *img)

@@ -186,8 +186,8 @@ static void look(struct harness *h)
         struct format_status status = {0};
         format->status(h->image, &status);
     }
-    if (format->allocated_beyond)
-        format->allocated_beyond(h->image);
+    for (size_t i = 0; format->further && format->further(h->image, i);)
+        i++;
 }
 
 static void read_bitmap(struct harness *h, struct bitmap *b)
