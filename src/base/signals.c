@@ -5,7 +5,7 @@
 #include <string.h>
 
 static volatile sig_atomic_t stop_signal;
-static volatile sig_atomic_t progress_wanted;
+static volatile sig_atomic_t progress_wanted, checkpoint_wanted;
 
 static void on_stop(int sig)
 {
@@ -19,7 +19,7 @@ static void on_stop(int sig)
 static void on_progress(int sig)
 {
     (void)sig;
-    progress_wanted = 1;
+    progress_wanted = checkpoint_wanted = 1;
 }
 
 static void handle(int sig, void (*fn)(int))
@@ -51,5 +51,12 @@ bool signals_take_progress(void)
 {
     bool wanted = progress_wanted;
     progress_wanted = 0;
+    return wanted;
+}
+
+bool signals_take_checkpoint(void)
+{
+    bool wanted = checkpoint_wanted;
+    checkpoint_wanted = 0;
     return wanted;
 }
