@@ -45,12 +45,13 @@ struct coordinator {
     bool held; /* held_unit is the next, but no seat that it may have is free */
     uint64_t held_unit;
     struct frontier frontier;
-    size_t granted; /* seats in this state */
-    unsigned gone;  /* own workers that have ended */
-    unsigned ended; /* other ranks that have ended */
-    bool closed;    /* no more units are given out */
-    bool ending;    /* the workers have been told to stop */
-    bool stopped;   /* place said that it is enough */
+    size_t granted;   /* seats in this state */
+    unsigned keeping; /* ranks whose keepers have not answered */
+    unsigned gone;    /* own workers that have ended */
+    unsigned ended;   /* other ranks that have ended */
+    bool closed;      /* no more units are given out */
+    bool ending;      /* the workers have been told to stop */
+    bool stopped;     /* place said that it is enough */
     bool failed;
     uint64_t failed_unit;
     struct err *err;    /* the winner so far, the caller's */
@@ -298,6 +299,55 @@ static void coordinator_advance(struct coordinator *c)
     }
 }
 
+/* -- checkpoints ------------------------------------------------------------------------------- */
+
+static int keeper_send(struct coordinator *c, unsigned rank)
+{
+    struct wire_head h = {.kind = MESSAGE_PERSIST, .worker = c->threads[rank]};
+    if (rank != c->post->rank)
+        return post_send(c->post, rank, &h, NULL, &c->scratch);
+    return team_post(&c->team, &h, NULL) < 0 ? err_nomem(&c->scratch) : 0;
+}
+
+/* A rank syncs what its own workers wrote: on a network file system nobody else can. */
+static void checkpoint_begin(struct coordinator *c)
+{
+    bool can = c->job->persist && !c->keeping && !c->failed && !c->ending && c->seat;
+    if (!can || !c->job->due(c->job->ctx))
+        return;
+    TRACE(checkpoint, c->post->size);
+    for (unsigned r = 0; r < c->post->size; r++) {
+        if (keeper_send(c, r) < 0) {
+            coordinator_fail(c, 0);
+            return;
+        }
+        c->keeping++;
+    }
+}
+
+static enum post_handled keeper_answered(struct coordinator *c, unsigned from,
+                                         const struct wire_head *h, const void *bytes,
+                                         struct err *e)
+{
+    if (!c->keeping || h->worker != c->threads[from])
+        return post_unexpected(from, h, e);
+    c->keeping--;
+    if (h->slot)
+        coordinator_fail_packed(c, 0, bytes, h->len);
+    else if (!c->keeping && !c->failed && c->job->persisted(c->job->ctx, &c->scratch) < 0)
+        coordinator_fail(c, 0);
+    return POST_GO_ON;
+}
+
+/* What the job wants looked at often. */
+static void coordinator_look(struct coordinator *c)
+{
+    coordinator_tick(c);
+    if (c->job->enough && !c->closed && c->job->enough(c->job->ctx))
+        c->closed = true;
+    checkpoint_begin(c);
+}
+
 /* -- what comes in ----------------------------------------------------------------------------- */
 
 static void seat_reported(struct coordinator *c, struct seat *s, bool failed, const void *bytes,
@@ -354,6 +404,9 @@ static enum post_handled coordinator_handle(void *ctx, unsigned from, const stru
     case MESSAGE_DONE:
         r = seat_answered(c, from, h, bytes, e);
         break;
+    case MESSAGE_PERSISTED:
+        r = keeper_answered(c, from, h, bytes, e);
+        break;
     case MESSAGE_BROKEN:
         coordinator_fail_packed(c, 0, bytes, h->len);
         break;
@@ -368,7 +421,7 @@ static enum post_handled coordinator_handle(void *ctx, unsigned from, const stru
     default:
         r = post_unexpected(from, h, e);
     }
-    coordinator_tick(c);
+    coordinator_look(c);
     return r;
 }
 
@@ -378,7 +431,7 @@ static void coordinator_receive(struct coordinator *c)
         c->scratch = c->post_err;
         coordinator_fail(c, 0);
     }
-    coordinator_tick(c);
+    coordinator_look(c);
 }
 
 /* -- the run ----------------------------------------------------------------------------------- */

@@ -17,13 +17,15 @@ enum message_kind {
     /* coordinator to worker */
     MESSAGE_WORK = 1,
     MESSAGE_GRANT,
-    MESSAGE_STOP, /* to a rank; slot: 0 = all went well, 1 = it did not */
+    MESSAGE_STOP,    /* to a rank; slot: 0 = all went well, 1 = it did not */
+    MESSAGE_PERSIST, /* to a rank's keeper */
     /* worker to coordinator */
     MESSAGE_NEED,
     MESSAGE_DONE,
-    MESSAGE_FAIL,   /* bytes: the error */
-    MESSAGE_BROKEN, /* the worker could not start; bytes: the error */
-    MESSAGE_GONE,   /* inside a rank: the worker's last word */
+    MESSAGE_FAIL,      /* bytes: the error */
+    MESSAGE_BROKEN,    /* the worker could not start; bytes: the error */
+    MESSAGE_GONE,      /* inside a rank: the worker's last word */
+    MESSAGE_PERSISTED, /* of a rank's keeper; slot: 0 or 1, then the bytes are the error */
     /* rank to rank, where slot is the status: 0 or 1 */
     MESSAGE_ENDED,   /* to rank 0: this rank's workers have ended and it has settled */
     MESSAGE_VERDICT, /* to the others: how all of it went */

@@ -46,6 +46,7 @@ static enum post_handled relay_handle(void *ctx, unsigned from, const struct wir
     switch (h->kind) {
     case MESSAGE_WORK:
     case MESSAGE_GRANT:
+    case MESSAGE_PERSIST:
         return relay_down(r, h, bytes, e) < 0 ? POST_FAILED : POST_GO_ON;
     case MESSAGE_STOP:
         r->stopped = true;

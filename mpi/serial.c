@@ -21,12 +21,21 @@ static enum unit_place serial_unit(const struct unit_job *job, void *worker, uin
     return placed;
 }
 
+static int serial_checkpoint(const struct unit_job *job, struct err *e)
+{
+    if (!job->persist || !job->due(job->ctx))
+        return 0;
+    return job->persist(job->ctx, e) < 0 ? -1 : job->persisted(job->ctx, e);
+}
+
 static int serial_units(const struct unit_job *job, void *worker, struct err *e)
 {
     for (;;) {
         uint64_t unit;
-        if (job->tick && job->tick(job->ctx, e) < 0)
+        if ((job->tick && job->tick(job->ctx, e) < 0) || serial_checkpoint(job, e) < 0)
             return -1;
+        if (job->enough && job->enough(job->ctx))
+            return 0;
         enum unit_next next = job->next(job->ctx, &unit, e);
         if (next != UNIT_THERE)
             return next == UNIT_NONE ? 0 : -1;

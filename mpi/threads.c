@@ -19,12 +19,15 @@ static int team_init(struct team *t, const struct unit_job *job, unsigned n, str
                      struct err *e)
 {
     *t = (struct team){0};
-    t->worker = mem_new(n, sizeof *t->worker, e);
+    unsigned all = n + (job->persist != NULL);
+    t->worker = mem_new(all, sizeof *t->worker, e);
     if (!t->worker)
         return -1;
-    for (; t->n < n; t->n++)
+    for (; t->n < all; t->n++) {
         if (worker_init(&t->worker[t->n], job, t->n, out, e) < 0)
             return -1;
+        t->worker[t->n].keeper = t->n == n;
+    }
     return 0;
 }
 
@@ -49,7 +52,7 @@ int team_start(struct team *t, const struct unit_job *job, unsigned n, struct ma
     if (no)
         return err_errno(e, no, "Could not start a thread");
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    for (; t->started < n; t->started++) {
+    for (; t->started < t->n; t->started++) {
         struct worker *w = &t->worker[t->started];
         no = team_spawn(w, &attr);
         if (no) {

@@ -8,6 +8,8 @@
  *     place(k) ── GRANT k, bytes ───────────────▶  commit(k)
  *     collect(k) ◀ DONE k, bytes ────────────────
  *                ◀ FAIL k, error ────────────────  from prepare or commit
+ *     due() ────── PERSIST ─────────────────────▶  persist() once a rank, beside the workers
+ *     persisted() ◀ PERSISTED ───────────────────
  *     STOP ─────────────────────────────────────▶  settle() once a rank, then the end
  *
  * This layer knows no image and no format: a job is a set of callbacks. Units are handed out in
@@ -62,6 +64,18 @@ struct unit_job {
     /* The rank that is not to get the unit, if there is another (what one rank wrote is read by
      * another); UINT_MAX: any may. Units wait for such a rank. May be NULL. */
     unsigned (*avoid)(void *ctx, uint64_t unit);
+
+    /* -- checkpoints: all of them, or none ----------------------------------------------------- */
+    /* Rank 0, as often as tick: is it time? Then `persist` runs once on each rank, beside its
+     * workers, and when it is through on all, `persisted` on rank 0: what had been collected (or,
+     * without commit, placed) when `due` said yes is then on storage. One at a time; one that is
+     * under way at the end of the run is dropped: settle follows. */
+    bool (*due)(void *ctx);
+    int (*persist)(void *ctx, struct err *e); /* on a thread of its own */
+    int (*persisted)(void *ctx, struct err *e);
+    /* Rank 0, as often as tick: hand out no more? What is out is still done, then the run ends
+     * well. May be NULL. */
+    bool (*enough)(void *ctx);
 
     /* -- every rank --------------------------------------------------------------------------- */
     /* One worker's own state (its thread calls this). */

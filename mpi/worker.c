@@ -104,8 +104,42 @@ static void worker_commit(struct worker *w, const struct message *m)
         worker_answer(w, m, MESSAGE_DONE, &done);
 }
 
+static void worker_gone(struct worker *w)
+{
+    w->gone.head = (struct wire_head){.kind = MESSAGE_GONE, .worker = w->index};
+    mailbox_post(w->out, &w->gone, false);
+}
+
+static void keeper_persist(struct worker *w, const struct message *m)
+{
+    struct message *up = &w->slot[0].up;
+    struct keep *error = &w->slot[0].error;
+    bool failed = w->job->persist(w->job->ctx, &w->err) < 0;
+    error->len = 0;
+    if (failed)
+        error_pack(error, &w->err);
+    up->head = m->head;
+    up->head.kind = MESSAGE_PERSISTED;
+    up->head.slot = failed;
+    up->head.len = (uint32_t)error->len;
+    up->bytes = error->data;
+    mailbox_post(w->out, up, false);
+}
+
+static void keeper_run(struct worker *w)
+{
+    const struct message *m;
+    while ((m = mailbox_take(&w->in))->head.kind != MESSAGE_STOP)
+        keeper_persist(w, m);
+    worker_gone(w);
+}
+
 void worker_run(struct worker *w)
 {
+    if (w->keeper) {
+        keeper_run(w);
+        return;
+    }
     const struct unit_job *job = w->job;
     w->broken = job->worker_new(job->ctx, w->depth, &w->state, &w->err) < 0;
     if (w->broken)
@@ -121,6 +155,5 @@ void worker_run(struct worker *w)
     }
     if (!w->broken)
         job->worker_free(w->state);
-    w->gone.head = (struct wire_head){.kind = MESSAGE_GONE, .worker = w->index};
-    mailbox_post(w->out, &w->gone, false);
+    worker_gone(w);
 }

@@ -26,6 +26,7 @@ struct worker {
     struct mailbox *out;
     struct worker_slot *slot;
     void *state; /* the job's own */
+    bool keeper; /* does no units: it makes lasting what the others did */
     bool broken; /* worker_new failed: refuse all work until the stop */
     struct message stop;
     struct message fault; /* BROKEN */
@@ -39,8 +40,8 @@ int worker_init(struct worker *w, const struct unit_job *job, unsigned index, st
                 struct err *e);
 void worker_release(struct worker *w);
 
-/* Post WORK or GRANT for a slot that is the poster's to use. The bytes are copied; -1: out of
- * memory. */
+/* Post WORK, GRANT or PERSIST for a slot that is the poster's to use. The bytes are copied; -1: out
+ * of memory. */
 int worker_post(struct worker *w, const struct wire_head *h, const void *bytes);
 /* To be posted once, after all grants. Work that it has not begun is dropped. */
 void worker_stop(struct worker *w);

@@ -62,6 +62,7 @@
     X(unit_placed, "unit %" PRIu64 " bytes %zu", "Rank 0 has settled where the unit goes")         \
     X(unit_commit, "unit %" PRIu64 " worker %u slot %u", "A worker writes what was placed")        \
     X(unit_committed, "unit %" PRIu64 " bytes %zu", "Rank 0 knows that the unit is written")       \
+    X(checkpoint, "ranks %u", "Before all ranks sync what they wrote, for the journal")            \
     X(unit_failed, "unit %" PRIu64 " error \"%s\"", "A unit has failed")
 
 enum trace_point {
