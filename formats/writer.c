@@ -62,7 +62,7 @@ static int set_hints(const struct writer_params *p, struct file *f, struct err *
 int writer_open(const struct writer_ops *ops, const struct writer_params *p, struct writer **out,
                 struct err *e)
 {
-    if ((p->first && set_hints(p, p->file, e)) || ops->open(p, out, e) < 0)
+    if ((writer_begins(p) && set_hints(p, p->file, e)) || ops->open(p, out, e) < 0)
         return -1;
     if (!(*out)->ops)
         (*out)->ops = ops;

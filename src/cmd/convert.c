@@ -112,6 +112,8 @@ static int convert_names_fill(struct convert_names *n, const struct convert_args
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
+enum convert_status { CONVERT_DONE, CONVERT_FAILED, CONVERT_STOPPED = 75 };
+
 static void convert_warn(void *ctx, const char *text)
 {
     (void)ctx;
@@ -151,18 +153,20 @@ static struct convert_options convert_flow_options(const struct convert_args *a,
         .rate_limit = a->rate_limit,
         .memory = a->engine.memory,
         .verify = a->verify,
+        .resume = a->resume,
+        .time_limit = (double)a->time_limit,
     };
 }
 
-static void convert_tell_removed(const char *name, struct err *e)
+static void convert_tell_output(const char *name, const char *fate, struct err *e)
 {
     char hint[ERR_HINT_MAX];
     memcpy(hint, e->hint, sizeof hint);
-    err_hint(e, "%s%sThe unfinished output '%s' was removed.", hint, hint[0] ? "\n" : "", name);
+    err_hint(e, "%s%sThe unfinished output '%s' was %s.", hint, hint[0] ? "\n" : "", name, fate);
 }
 
-static int convert_flow(struct command_run *r, const struct convert_options *o,
-                        struct progress_line *line, uint8_t *hash, struct err *e)
+static enum convert_status convert_flow(struct command_run *r, const struct convert_options *o,
+                                        struct progress_line *line, uint8_t *hash, struct err *e)
 {
     struct convert_report report = {
         .progress = progress_line_watch(line),
@@ -171,12 +175,14 @@ static int convert_flow(struct command_run *r, const struct convert_options *o,
     };
     if (convert_run(r->engine, o, &report, e) == 0) {
         memcpy(hash, report.hash, sizeof report.hash);
-        return 0;
+        return CONVERT_DONE;
     }
     /* before the first byte there was nothing that could be missed */
     if (report.removed[0] && line->moved)
-        convert_tell_removed(report.removed, e);
-    return -1;
+        convert_tell_output(report.removed, "removed", e);
+    if (report.kept[0] && !report.stopped)
+        convert_tell_output(report.kept, "kept: the same command goes on", e);
+    return report.stopped ? CONVERT_STOPPED : CONVERT_FAILED;
 }
 
 /* The hash that --hash or --verify needs. */
@@ -186,8 +192,9 @@ static int convert_hash_params(const struct convert_args *a, struct blkhash_para
     return a->hash.given || a->verify ? hash_arg_params(&a->hash, out, e) : 0;
 }
 
-static int convert_images(struct command_run *r, struct secrets *secrets,
-                          struct progress_line *line, struct convert_proof *proof, struct err *e)
+static enum convert_status convert_images(struct command_run *r, struct secrets *secrets,
+                                          struct progress_line *line, struct convert_proof *proof,
+                                          struct err *e)
 {
     const struct convert_args *a = r->args;
     AUTO(options_cleanup) struct options *options = NULL;
@@ -202,7 +209,7 @@ static int convert_images(struct command_run *r, struct secrets *secrets,
         status = convert_hash_params(a, &o.hash, e);
     /* every rank has the same command line, but not every rank the same files */
     if (engine_agree(r->engine, status, e))
-        return -1;
+        return CONVERT_FAILED;
     o.target = r->operands.text[r->operands.n - 1];
     o.options = options;
     o.secrets = secrets;
@@ -243,7 +250,7 @@ static int convert_shown(struct command_run *r, struct secrets *secrets)
     progress_line_end(&line);
     if (!status)
         convert_say_hash(r, &proof);
-    return status ? 1 : 0;
+    return status;
 }
 
 static int convert_main(struct command_run *r)
@@ -268,6 +275,13 @@ static int convert_main(struct command_run *r)
     return command_fail(&e);
 }
 
+static const struct exit_status convert_statuses[] = {
+    {CONVERT_DONE, "The output is complete"},
+    {CONVERT_FAILED, "The output could not be made, or the command line is wrong"},
+    {CONVERT_STOPPED, "With --resume: stopped by a signal or the time limit; run it again"},
+    {0},
+};
+
 const struct command command_convert = {
     .name = "convert",
     .summary = "Convert an image to another format",
@@ -290,8 +304,19 @@ const struct command command_convert = {
         "finished image is read back under its temporary name; when it does not hold what was "
         "converted, it is removed and the exit code is 1. With -n it can only be told.\n\n"
         "With -B, or -o backing_file=, what the topmost image of the source does not hold is left "
-        "to the backing image, which must have the same content as that of the source.",
+        "to the backing image, which must have the same content as that of the source.\n\n"
+        "With --resume an unfinished output stays, beside it a journal (NAME.mpi-img-journal) of "
+        "what "
+        "is on storage already. SIGTERM, SIGINT, SIGHUP and SIGUSR2, the time limit and the end of "
+        "a Slurm job (SLURM_JOB_END_TIME) stop it with exit code 75, SIGUSR1 brings the journal up "
+        "to date. The same command, on any number of ranks and threads, does the rest, and the "
+        "bytes are those of a run that was not stopped. Nothing may have changed: other options, "
+        "or "
+        "a source of another size, time or beginning, are refused. Once the output is complete the "
+        "command begins anew. Without --resume an unfinished output is written over. Outputs of "
+        "several files, encrypted ones and those that are written in place cannot be resumed.",
     .rows = convert_rows,
+    .statuses = convert_statuses,
     .args_size = sizeof(struct convert_args),
     .defaults = convert_defaults,
     .parallel = true,

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/num.h"
 #include "cli/size.h"
@@ -11,6 +13,7 @@
 #define SECTOR         512
 #define COROUTINES_MAX 16
 #define LEVEL_MAX      19 /* zstd's; zlib ends at 9 */
+#define TIME_LIMIT_MAX 999999999
 
 void convert_defaults(void *args)
 {
@@ -55,6 +58,23 @@ static int convert_take_level(void *field, const char *value, struct err *e)
     return size_count(value, "compression level", 1, LEVEL_MAX, field, e);
 }
 
+/* Seconds, or hours:minutes:seconds. */
+static int convert_take_time(void *field, const char *value, struct err *e)
+{
+    unsigned hours = 0, minutes = 0, seconds = 0;
+    int n = 0;
+    struct err ignored = ERR_INIT;
+    bool clock = sscanf(value, "%5u:%2u:%2u%n", &hours, &minutes, &seconds, &n) == 3 && !value[n] &&
+                 !strpbrk(value, "+- ") && minutes < 60 && seconds < 60;
+    uint64_t *out = field;
+    if (clock)
+        *out = (uint64_t)hours * 3600 + minutes * 60 + seconds;
+    if ((clock && *out) ||
+        (!clock && !size_count(value, "time limit", 1, TIME_LIMIT_MAX, out, &ignored)))
+        return 0;
+    return err_set(e, EINVAL, "Invalid time limit '%s': seconds, or HH:MM:SS", value);
+}
+
 int convert_args_check(const struct convert_args *a, struct err *e)
 {
     const struct {
@@ -70,6 +90,8 @@ int convert_args_check(const struct convert_args *a, struct err *e)
         {a->target_is_zero && a->backing,
          "Cannot use --target-is-zero when the destination image has a backing file"},
         {a->no_create && a->options.n, "-o has no effect when skipping image creation"},
+        {a->resume && a->no_create, "--resume cannot be used with -n"},
+        {a->time_limit && !a->resume, "--time-limit requires use of --resume flag"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rules); i++)
         if (rules[i].wrong)
@@ -186,6 +208,11 @@ const struct option_row convert_rows[] = {
      .syntax = "",
      .help = "Read the output back from storage, each part by another rank than the one that wrote "
              "it, and compare its hash; only then it gets its name"},
+    ROW_FLAG(
+        0, "resume", struct convert_args, resume,
+        "Keep a journal beside the unfinished output, and go on with what an earlier run left"),
+    ROW_CONVERT_VALUE(0, "time-limit", "time", time_limit, convert_take_time,
+                      "With --resume: stop before so many seconds, or HH:MM:SS, are over"),
     ROWS_ENGINE(struct convert_args),
     ROW_MEMORY(struct convert_args, engine.memory),
     {0},

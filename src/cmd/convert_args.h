@@ -36,6 +36,8 @@ struct convert_args {
     uint64_t level;       /* --compression-level */
     struct hash_arg hash; /* --hash */
     bool verify;
+    bool resume;
+    uint64_t time_limit; /* seconds */
 };
 
 extern const struct option_row convert_rows[];

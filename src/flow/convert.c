@@ -16,6 +16,7 @@
 #include "flow/partition.h"
 #include "flow/place.h"
 #include "flow/read.h"
+#include "flow/resume.h"
 #include "flow/squeeze.h"
 #include "flow/target.h"
 #include "flow/telling.h"
@@ -42,6 +43,7 @@ struct convert {
     struct partition partition;
     struct placer *placer;
     struct cursor granted;
+    struct resume *resume; /* NULL: without */
     struct telling telling;
 };
 
@@ -207,7 +209,11 @@ static int settle(void *ctx, struct err *e)
 static enum unit_next next_unit(void *ctx, uint64_t *unit, struct err *e)
 {
     struct convert *c = ctx;
-    return (enum unit_next)partition_next(&c->partition, unit, e);
+    int next;
+    do
+        next = partition_next(&c->partition, unit, e);
+    while (next > 0 && c->resume && resume_has(c->resume, *unit));
+    return (enum unit_next)next;
 }
 
 static void warn_salvaged(const struct convert *c, const unsigned char *at, uint32_t n)
@@ -219,6 +225,28 @@ static void warn_salvaged(const struct convert *c, const unsigned char *at, uint
     }
 }
 
+static int feed_recorded(struct convert *c, uint64_t below, struct err *e)
+{
+    const struct resume_heard by = {c->placer, &c->hash, &c->telling};
+    return resume_feed(c->resume, below, &by, e);
+}
+
+/* What was done by earlier runs below this chunk comes before it, what it needs is remembered. */
+static int place_after(struct convert *c, const struct journal_record *r, unsigned rank,
+                       struct err *e)
+{
+    uint64_t guest = r->chunk * c->target.chunk_size;
+    if (c->resume && feed_recorded(c, r->chunk, e) < 0)
+        return -1;
+    if (c->hash.on &&
+        convert_hash_take(&c->hash, r->chunk, guest, rank, r->hash, r->hash_len, e) < 0)
+        return -1;
+    if (c->placer && placer_place(c->placer, r->chunk, r->need, r->n_need, &c->granted, e) < 0)
+        return -1;
+    telling_progress(&c->telling, guest, r->data);
+    return c->resume ? resume_placed(c->resume, r, c->placer ? &c->granted : NULL, e) : 0;
+}
+
 static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, struct blob *grant,
                              struct err *e)
 {
@@ -228,17 +256,17 @@ static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, 
         return (enum unit_place)err_set(e, EPROTO, "A report of %zu bytes", need->len);
     memcpy(&head, need->data, sizeof head);
     const unsigned char *hash = (const unsigned char *)need->data + sizeof head;
-    const unsigned char *words = hash + head.hash;
-    warn_salvaged(c, words + head.blocks * sizeof(need_t), head.salvaged);
-    telling_progress(&c->telling, unit * c->target.chunk_size, head.data);
-    uint64_t guest = unit * c->target.chunk_size;
-    if (c->hash.on && convert_hash_take(&c->hash, unit, guest, head.rank, hash, head.hash, e) < 0)
-        return PLACE_FAILED;
-    if (!c->placer)
-        return PLACE_GO_ON;
     /* the message is copied as it arrives: its needs are aligned as the head is */
-    if (placer_place(c->placer, unit, (const need_t *)(const void *)words, head.blocks, &c->granted,
-                     e) < 0)
+    const struct journal_record r = {
+        .chunk = unit,
+        .data = head.data,
+        .need = hash + head.hash,
+        .n_need = head.blocks,
+        .hash = hash,
+        .hash_len = head.hash,
+    };
+    warn_salvaged(c, hash + head.hash + head.blocks * sizeof(need_t), head.salvaged);
+    if (place_after(c, &r, head.rank, e) < 0)
         return PLACE_FAILED;
     *grant = (struct blob){&c->granted, sizeof c->granted};
     return PLACE_GO_ON;
@@ -252,14 +280,32 @@ static int collect(void *ctx, uint64_t unit, const struct blob *done, struct err
     if (placer_done(c->placer, unit, done->data, done->len, e) < 0)
         return err_prefix(e, "error while writing at byte %" PRIu64 ": ",
                           unit * c->target.chunk_size);
-    return 0;
+    return c->resume ? resume_done(c->resume, unit, done->data, done->len, e) : 0;
 }
 
 static int tick(void *ctx, struct err *e)
 {
-    (void)ctx;
-    int sig = signals_stop();
+    const struct convert *c = ctx;
+    int sig = c->resume ? 0 : signals_stop(); /* see enough() */
     return sig ? err_set(e, EINTR, "Stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
+}
+
+static bool due(void *ctx)
+{
+    const struct convert *c = ctx;
+    return resume_due(c->resume);
+}
+
+static int persisted(void *ctx, struct err *e)
+{
+    const struct convert *c = ctx;
+    return resume_persisted(c->resume, e);
+}
+
+static bool enough(void *ctx)
+{
+    const struct convert *c = ctx;
+    return resume_enough(c->resume);
 }
 
 /* ---- setting up ------------------------------------------------------------------------------ */
@@ -341,6 +387,10 @@ static int begin(struct convert *c, struct err *e)
     c->plan.size = c->source.size;
     if (c->o->bitmaps && bitmaps_check(c->o, &c->source, e) < 0)
         return -1;
+    if (c->o->resume && resume_begin(c->o, &c->source, &c->plan, &c->resume, e) < 0)
+        return -1;
+    if (c->plan.finished)
+        return 0;
     if (target_begin(c->o, &c->target, &c->plan, e) < 0)
         return -1;
     if (c->o->bitmaps && bitmaps_check_target(&c->source, &c->target, e) < 0)
@@ -352,9 +402,10 @@ static int begin(struct convert *c, struct err *e)
     c->telling.passes = 1 + c->o->verify + (c->o->hash.kind && !c->hash.on);
     if (c->report->exact && source_data_bytes(&c->source, &c->telling.data_total, e) < 0)
         return -1;
-    return c->target.block_size
-               ? placer_new(c->target.writer, c->target.file, c->target.pages, &c->placer, e)
-               : 0;
+    if (c->target.block_size &&
+        placer_new(c->target.writer, c->target.file, c->target.pages, &c->placer, e) < 0)
+        return -1;
+    return c->resume ? resume_ready(c->resume, &c->target, &c->plan, e) : 0;
 }
 
 static int join(struct convert *c, const struct blob *plan, struct err *e)
@@ -362,7 +413,7 @@ static int join(struct convert *c, const struct blob *plan, struct err *e)
     if (plan->len != sizeof c->plan)
         return err_set(e, EPROTO, "A plan of %zu bytes", plan->len);
     memcpy(&c->plan, plan->data, sizeof c->plan);
-    if (c->plan.alone)
+    if (c->plan.alone || c->plan.finished)
         return 0;
     if (source_open(c->o, &c->source, e) < 0)
         return -1;
@@ -431,14 +482,31 @@ static int run(struct engine *g, struct convert *c, struct err *e)
         .commit = c->target.block_size ? commit : NULL,
         .settle = settle,
     };
+    if (c->o->resume) {
+        job.due = due;
+        job.persist = settle;
+        job.persisted = persisted;
+        job.enough = enough;
+    }
     fit_memory(g, c, &job);
     c->workers = engine_used(g, &job);
     telling_progress(&c->telling, 0, 0);
     return engine_run(g, &job, e);
 }
 
+/* All that was done is on storage. It may be a while until it is read back, too. */
+static int finish_resumed(struct convert *c, struct err *e)
+{
+    bool stopped = resume_is_stopped(c->resume);
+    if ((stopped || c->o->verify) && resume_write(c->resume, e) < 0)
+        return -1;
+    return stopped ? resume_stop(e) : feed_recorded(c, UINT64_MAX, e);
+}
+
 static int finish(struct convert *c, struct err *e)
 {
+    if (c->resume && finish_resumed(c, e) < 0)
+        return -1;
     struct cursor *cursor = c->placer ? placer_cursor(c->placer) : NULL;
     if (c->o->bitmaps && bitmaps_copy(c->report, &c->source, &c->target, cursor, e) < 0)
         return -1;
@@ -467,18 +535,47 @@ static int publish(struct convert *c, struct err *e)
 {
     if (target_publish(c->o, &c->target, e) < 0)
         return -1;
+    if (c->resume)
+        resume_finished(c->resume);
     progress_update(&c->report->progress, 100);
     return 0;
+}
+
+/* What has been proved wrong is not to be gone on with. */
+static int prove_or_drop(struct engine *g, struct convert *c, struct err *e)
+{
+    int status = prove(g, c, e);
+    if (status < 0 && c->resume && !signals_stop()) {
+        resume_finished(c->resume);
+        c->target.lasts = false;
+    }
+    return status;
 }
 
 static int convert_steps(struct engine *g, struct convert *c, struct err *e)
 {
     bool first = c->rank == 0;
-    if (set_up(g, c, e) < 0 || run(g, c, e) < 0 || engine_agree(g, first ? finish(c, e) : 0, e) < 0)
+    if (set_up(g, c, e) < 0)
         return -1;
-    if (c->o->hash.kind && prove(g, c, e) < 0)
+    if (c->plan.finished)
+        return 0;
+    if (run(g, c, e) < 0 || engine_agree(g, first ? finish(c, e) : 0, e) < 0)
+        return -1;
+    if (c->o->hash.kind && prove_or_drop(g, c, e) < 0)
         return -1;
     return engine_agree(g, first ? publish(c, e) : 0, e);
+}
+
+/* An output that stays says so; a read that a signal cut short is no failure. */
+static void tell_kept(struct convert *c, int status, struct err *e)
+{
+    struct convert_report *r = c->report;
+    if (status == 0 || !c->target.lasts)
+        return;
+    snprintf(r->kept, sizeof r->kept, "%s", c->plan.path);
+    r->stopped = resume_is_stopped(c->resume) || signals_stop();
+    if (r->stopped)
+        resume_stop(e);
 }
 
 int convert_run(struct engine *g, const struct convert_options *o, struct convert_report *r,
@@ -486,7 +583,8 @@ int convert_run(struct engine *g, const struct convert_options *o, struct conver
 {
     AUTO_FREE struct convert *c = mem_new(1, sizeof *c, e);
     int status = c ? 0 : -1;
-    r->removed[0] = '\0';
+    r->removed[0] = r->kept[0] = '\0';
+    r->stopped = false;
     if (engine_agree(g, status, e) < 0)
         return -1;
     c->o = o;
@@ -495,6 +593,8 @@ int convert_run(struct engine *g, const struct convert_options *o, struct conver
     c->telling = (struct telling){.o = o, .report = r};
     status = convert_steps(g, c, e);
     convert_hash_release(&c->hash);
+    tell_kept(c, status, e);
+    resume_free(c->resume);
     placer_free(c->placer);
     target_release(&c->target, r->removed);
     source_close(&c->source);

@@ -60,6 +60,8 @@ struct convert_options {
     bool verify;                /* read the output back and compare before it gets its name */
     bool is_dd;                 /* the words for a target that cannot be made are those of dd */
     uint64_t memory;            /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
+    bool resume;                /* keep a journal, and go on with what an earlier run left */
+    double time_limit;          /* seconds; 0 = none. With resume: stop before they are over */
 };
 
 #define CONVERT_MEMORY_DEFAULT ((uint64_t)256 << 20) /* a rank */
@@ -78,6 +80,8 @@ struct convert_report {
     uint8_t hash[DIGEST_MAX]; /* of what the sources hold, if one was asked for */
     uint64_t hash_size;       /* guest bytes that it is about */
     char removed[4096];       /* the unfinished output that was removed, or "" */
+    char kept[4096];          /* the unfinished output that can be gone on with, or "" */
+    bool stopped;             /* by a signal or the time limit, to be gone on with */
 };
 
 /* Every rank calls it with the same options. The error text is whole (with "FILE: error while

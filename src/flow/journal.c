@@ -20,7 +20,7 @@ struct file_head {
 
 struct record_head {
     uint32_t len; /* of the whole record, its hash included */
-    uint32_t n_need;
+    uint32_t n_need, hash_len, unused;
     uint64_t chunk, data, place;
 };
 
@@ -137,7 +137,7 @@ static uint32_t record_length(const struct journal *j, const unsigned char *at, 
     if (left < RECORD_MIN)
         return 0;
     memcpy(&h, at, sizeof h);
-    needs = (uint64_t)h.n_need * sizeof(need_t);
+    needs = (uint64_t)h.n_need * sizeof(need_t) + h.hash_len;
     *more = h.len;
     if (h.len < RECORD_MIN || h.len > RECORD_MAX || needs > h.len - RECORD_MIN) {
         *more = 0; /* it never will be */
@@ -292,8 +292,10 @@ int journal_read(struct journal *j, size_t i, struct journal_record *out, struct
         .place = h.place,
         .need = need,
         .n_need = h.n_need,
-        .edges = need + needs,
-        .edges_len = len - RECORD_MIN - needs,
+        .hash = need + needs,
+        .hash_len = h.hash_len,
+        .edges = need + needs + h.hash_len,
+        .edges_len = len - RECORD_MIN - needs - h.hash_len,
     };
     return 0;
 }
@@ -338,16 +340,24 @@ int journal_append(struct journal *j, struct err *e)
 int journal_add(struct journal *j, const struct journal_record *r, struct err *e)
 {
     uint64_t hash, needs = r->n_need * sizeof(need_t);
-    uint64_t len = RECORD_MIN + needs + r->edges_len;
+    uint64_t len = RECORD_MIN + needs + r->hash_len + r->edges_len;
     struct bytes *b = &j->kept;
     if (len > RECORD_MAX)
         return err_set(e, EFBIG, "A chunk has too much to tell the journal");
-    const struct record_head h = {(uint32_t)len, (uint32_t)r->n_need, r->chunk, r->data, r->place};
+    const struct record_head h = {
+        .len = (uint32_t)len,
+        .n_need = (uint32_t)r->n_need,
+        .hash_len = (uint32_t)r->hash_len,
+        .chunk = r->chunk,
+        .data = r->data,
+        .place = r->place,
+    };
     if (bytes_room(b, len, e) < 0)
         return -1;
     const unsigned char *start = b->data + b->len;
     bytes_put(b, &h, sizeof h);
     bytes_put(b, r->need, needs);
+    bytes_put(b, r->hash, r->hash_len);
     bytes_put(b, r->edges, r->edges_len);
     hash = journal_hash(j->seed, start, len - sizeof hash);
     bytes_put(b, &hash, sizeof hash);

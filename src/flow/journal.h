@@ -3,7 +3,7 @@
  * have to be told of them.
  *
  *     "MPIIMGJ1" │ order │ length of head │ head │ hash          once, before any data
- *     length │ needs │ chunk │ data │ place │ need… │ edges │ hash      a record for each chunk
+ *     lengths │ chunk │ data │ place │ needs │ content │ edges │ hash      a record for each chunk
  *
  * A chunk's record is written after its data is on storage. Hashes are seeded with the head's, so
  * that no record of another journal counts. The first record that is not whole ends the journal: it
@@ -23,13 +23,15 @@
 
 struct journal;
 
-/* What a chunk has to tell. Of a target without places: the first two. */
+/* What a chunk has to tell. Without places there is no need and there are no edges. */
 struct journal_record {
     uint64_t chunk;
-    uint64_t data;     /* bytes of it that are data, for progress */
-    uint64_t place;    /* hash of the cursor it was placed with */
-    const void *need;  /* as placer_place takes them: need_t words */
-    size_t n_need;     /* words */
+    uint64_t data;    /* bytes of it that are data, for progress */
+    uint64_t place;   /* hash of the cursor it was placed with */
+    const void *need; /* as placer_place takes them: need_t words */
+    size_t n_need;    /* words */
+    const void *hash; /* of what the guest reads, as blkhash_order_chunk takes it; may be none */
+    size_t hash_len;
     const void *edges; /* as placer_done takes them */
     size_t edges_len;
 };

@@ -1,5 +1,6 @@
 #include "flow/place.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -150,9 +151,12 @@ int placer_done(struct placer *p, uint64_t chunk, const void *edges, size_t len,
 {
     const unsigned char *at = edges, *end = at + len;
     while (at < end) {
-        struct write_edge edge;
-        memcpy(&edge, at, sizeof edge);
+        struct write_edge edge = {0};
+        if ((size_t)(end - at) >= sizeof edge)
+            memcpy(&edge, at, sizeof edge);
         at += sizeof edge;
+        if (at > end || edge.length > (size_t)(end - at))
+            return err_set(e, EPROTO, "Edges that are not whole");
         if (put_edge(p, chunk, &edge, at, e) < 0)
             return -1;
         at += edge.length;

@@ -84,6 +84,7 @@ static int open_writer(const struct convert_options *o, const struct target_plan
         .level = o->level,
         .memory = o->memory,
         .first = first,
+        .go_on = plan->go_on,
         .time = plan->time,
         .warn = o->warn,
     };
@@ -144,15 +145,23 @@ static int check_begun(const struct convert_options *o, const struct target *t, 
     return 0;
 }
 
+static int begin_output(const struct convert_options *o, struct target *t,
+                        const struct target_plan *plan, struct err *e)
+{
+    const struct file_options fo = target_file_options(o, FILE_CREATE_NEW);
+    t->lasts = plan->go_on;
+    return o->resume ? output_begin_lasting(target_node(o), &fo, plan->go_on, &t->output, e)
+                     : output_begin_node(target_node(o), &fo, &t->output, e);
+}
+
 static int begin_fresh(const struct convert_options *o, struct target *t, struct target_plan *plan,
                        struct err *e)
 {
-    const struct file_options fo = target_file_options(o, FILE_CREATE_NEW);
     char size[32];
     snprintf(size, sizeof size, "%llu", (unsigned long long)plan->size);
     if (options_set(o->options, "size", size, e) < 0 ||
-        target_draw(plan->random, &plan->time, e) < 0 ||
-        output_begin_node(target_node(o), &fo, &t->output, e) < 0)
+        (!plan->go_on && target_draw(plan->random, &plan->time, e) < 0) ||
+        begin_output(o, t, plan, e) < 0)
         return -1;
     t->file = output_file(t->output);
     if (strlen(output_temp(t->output)) >= sizeof plan->path)
@@ -378,6 +387,9 @@ void target_release(struct target *t, char *removed)
     file_cleanup(&t->own);
     edit_cleanup(&t->edit);
     image_cleanup(&t->image);
-    output_abandon(t->output, removed);
+    if (t->lasts)
+        output_keep(t->output);
+    else
+        output_abandon(t->output, removed);
     *t = (struct target){0};
 }

@@ -24,6 +24,8 @@ struct target_plan {
     uint64_t shift;      /* place of guest byte 0 in an existing raw image */
     bool zeroed;         /* what was there was made zeros */
     bool alone;          /* an image with tables is written in place: by rank 0 */
+    bool go_on;          /* an earlier run has begun it: random and time are as they were */
+    bool finished;       /* it was finished by an earlier run: there is nothing to do */
     uint64_t time;       /* seconds since 1970 */
     uint8_t random[64];  /* for UUIDs and the like */
     char path[PATH_MAX]; /* the file to open */
@@ -40,6 +42,7 @@ struct target {
     struct writer *writer; /* fresh */
     struct pages *pages;   /* rank 0, block targets */
     bool compress;         /* the user asked for encoded blocks */
+    bool lasts;            /* stays where it is, unfinished, to be gone on with */
     bool fresh_zero;       /* unwritten parts of data read as zeros */
     uint64_t shift;        /* as in the plan */
     uint64_t chunk_size;
@@ -58,7 +61,7 @@ int target_finish(const struct convert_options *o, struct target *t, struct curs
 /* Rank 0, after that: sync, final name. */
 int target_publish(const struct convert_options *o, struct target *t, struct err *e);
 /* Every rank, always: what target_publish did not take is removed (its name goes to removed, of
- * PATH_MAX bytes), the rest is closed. */
+ * PATH_MAX bytes) unless it lasts, the rest is closed. */
 void target_release(struct target *t, char *removed);
 
 /* The protocol node at the bottom of the target's spec. */
