@@ -8,6 +8,7 @@
 #   judge.bash theirs IMAGE FORMAT BEFORE AFTER      sectors, after the original's check -r all
 #   judge.bash snapshot IMAGE NAME MODEL    the snapshot of this name, if there is one, reads as MODEL
 #   judge.bash opens IMAGE FORMAT                    ... and that is all
+#   judge.bash resumes EXPECTED TARGET ARGS...      convert --resume ARGS TARGET makes EXPECTED of it
 # Several, with "and" between them.
 # shellcheck shell=bash
 set -euo pipefail
@@ -64,6 +65,14 @@ grows() {
     "$IMG" convert -f qcow2 -O raw "$1" .raw || wrong "cannot be read"
     truncate -s "$(stat -c %s "$2")" .raw
     "$REPLAY" sectors "$2" "$3" .raw
+}
+
+resumes() {
+    local expected=$1 target=$2
+    shift 2
+    "$IMG" convert --resume "$@" "$target" >.said 2>&1 || wrong "cannot be resumed: $(cat .said)"
+    cmp "$target" "$expected" || wrong "other bytes"
+    rm "$target"
 }
 
 while [ $# -gt 0 ]; do
