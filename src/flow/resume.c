@@ -139,7 +139,7 @@ static json_t *journal_json(const struct journal *j, struct err *e)
     return head;
 }
 
-/* Words of the head beside the identity; the file is the one that the journal speaks of. */
+/* Words of the head beside the identity. By the inode the output is known when it has its name. */
 static int head_complete(struct resume *r, const struct target_plan *plan, struct err *e)
 {
     char random[2 * sizeof plan->random + 1];
@@ -255,16 +255,12 @@ static int create_journal(struct resume *r, const struct target_plan *plan, stru
 
 static int join_journal(struct resume *r, struct err *e)
 {
-    struct file_mark mark;
-    file_mark(r->target->file, &mark);
-    if (mark.inode != head_number(r->head, "inode"))
-        err_set(e, 0, "the journal is not that of '%s'", r->names.temp);
-    else if (r->target->chunk_size != head_number(r->head, "chunk") ||
-             r->target->block_size != head_number(r->head, "block"))
+    if (r->target->chunk_size != head_number(r->head, "chunk") ||
+        r->target->block_size != head_number(r->head, "block")) {
         err_set(e, 0, "it was begun by another version of this program");
-    else
-        return journal_append(r->journal, e);
-    return refuse(r, e);
+        return refuse(r, e);
+    }
+    return journal_append(r->journal, e);
 }
 
 int resume_ready(struct resume *r, struct target *t, const struct target_plan *plan, struct err *e)

@@ -160,10 +160,12 @@ static int temp_open(struct output *o, const char *path, struct err *e)
     r.flags = O_EXCL | O_NOFOLLOW;
     r.keep = true; /* it is new: there is nothing to cut off */
     for (int tries = 0; tries < 10; tries++) {
-        if (!posix_open(&r, &o->file, e)) {
-            unlink(o->journal); /* left by a run whose file was taken away */
+        struct stat st;
+        /* left by a run that had just ended: before the file, or it would seem to be its journal */
+        if (lstat(o->temp, &st) && errno == ENOENT)
+            unlink(o->journal);
+        if (!posix_open(&r, &o->file, e))
             return 0;
-        }
         if (e->no != EEXIST || leftover_remove(o, &r, e))
             return -1;
     }
