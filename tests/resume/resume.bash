@@ -80,7 +80,7 @@ kill_some() {
     *) kill -KILL "$1" 2>/dev/null || true ;;
     esac
     # now and then mpirun waits for ever for ranks that are dead
-    wait_for 20 gone "$1" || kill -KILL "$1" 2>/dev/null || true
+    wait_for 20 gone "$1" 2>/dev/null || kill -KILL "$1" 2>/dev/null || true
     wait "$1" 2>/dev/null || true
     # what it leaves must not write any more
     for pid in "${pids[@]}"; do

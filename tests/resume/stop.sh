@@ -18,7 +18,7 @@ given() {
 stops() {
     local what=$1 limit=$2 code=$3 ended=0
     shift 3
-    wait_for "$limit" gone $pid || bad "$what: still there after $limit s"
+    wait_for "$limit" gone $pid 2>/dev/null || bad "$what: still there after $limit s"
     wait $pid || ended=$?
     checked
     [ $ended = "$code" ] || bad "$what: exit $ended: $(cat "$T/.err")"
@@ -74,7 +74,7 @@ kill -s USR1 $pid
 wait_for 5 eval "[ \$(journal_size image.qcow2) -gt $before ]" || bad "USR1: no records"
 wait_for 5 grep -q '/100%' "$T/.err" || bad "USR1: no progress"
 kill -s KILL $pid
-stops "USR1, then KILL" 5 137 2>/dev/null
+stops "USR1, then KILL" 5 137
 goes_on "USR1, then KILL"
 
 # a second INT ends at once: packing goes on for longer
