@@ -81,6 +81,19 @@ static void jobs_complete(void)
         trial.sleep_us = 100 * seed;
         trial.one_step = seed % 2;
         complete("units that avoid a rank");
+        trial_init(&trial, 800, seed);
+        trial.checkpoint_every = 1 + 4 * seed;
+        trial.sleep_us = 100;
+        trial.one_step = seed % 2;
+        complete("checkpoints");
+        check(atomic_load(&trial.persists) > 0, "nothing was kept here", "checkpoints");
+        trial_init(&trial, 1500, seed);
+        trial.checkpoint_every = 3;
+        trial.enough_at = 30 * seed;
+        trial.sleep_us = 100;
+        check(run("enough") == 0, on_rank_0() ? err.text : "failed", "enough");
+        check(!on_rank_0() || trial_complete_so_far(&trial), "not complete", "enough");
+        check(trial.settled == 1, "not settled once", "enough");
         trial_init(&trial, 300, seed);
         trial.stop_at = 100;
         while (!trial_has(&trial, trial.stop_at))

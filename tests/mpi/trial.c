@@ -140,6 +140,32 @@ static unsigned trial_avoid(void *ctx, uint64_t unit)
     return (unsigned)(mix(t, unit, 8) % t->ranks);
 }
 
+static bool trial_due(void *ctx)
+{
+    struct trial *t = ctx;
+    if (++t->looks % t->checkpoint_every)
+        return false;
+    t->wrong = t->wrong || t->persisted != t->checkpoints; /* one at a time */
+    t->checkpoints++;
+    t->collected_then = t->collected;
+    return true;
+}
+
+static int trial_persisted(void *ctx, struct err *e)
+{
+    struct trial *t = ctx;
+    (void)e;
+    t->persisted++;
+    t->wrong = t->wrong || t->persisted != t->checkpoints || t->persisted != t->persists;
+    return 0;
+}
+
+static bool trial_enough(void *ctx)
+{
+    const struct trial *t = ctx;
+    return t->placed >= t->enough_at;
+}
+
 /* -- every rank -------------------------------------------------------------------------------- */
 
 static int trial_worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
@@ -222,6 +248,17 @@ static int trial_commit(void *worker, uint64_t unit, unsigned slot, const struct
     return 0;
 }
 
+static int trial_persist(void *ctx, struct err *e)
+{
+    struct trial *t = ctx;
+    unsigned n = atomic_fetch_add(&t->persists, 1) + 1;
+    if (atomic_exchange(&t->persisting, true))
+        atomic_store(&t->wrong, true);
+    dawdle(t, n, 8);
+    atomic_store(&t->persisting, false);
+    return t->fail_persist && n == 3 ? fail(e, "persist", 0) : 0;
+}
+
 static int trial_settle(void *ctx, struct err *e)
 {
     struct trial *t = ctx;
@@ -240,7 +277,7 @@ void trial_init(struct trial *t, uint64_t units, unsigned seed)
     t->seed = seed;
     t->depth = 2;
     t->fail_next = t->fail_prepare = t->fail_place = TRIAL_NEVER;
-    t->fail_commit = t->fail_collect = t->stop_at = TRIAL_NEVER;
+    t->fail_commit = t->fail_collect = t->stop_at = t->enough_at = TRIAL_NEVER;
 }
 
 struct unit_job trial_job(struct trial *t)
@@ -260,6 +297,10 @@ struct unit_job trial_job(struct trial *t)
         .prepare = trial_prepare,
         .commit = t->one_step ? NULL : trial_commit,
         .settle = trial_settle,
+        .due = t->checkpoint_every ? trial_due : NULL,
+        .persist = t->checkpoint_every ? trial_persist : NULL,
+        .persisted = t->checkpoint_every ? trial_persisted : NULL,
+        .enough = trial_enough,
     };
 }
 
@@ -278,9 +319,15 @@ bool trial_complete(const struct trial *t)
     return t->placed == count + stopped && t->at == at && t->collected == (t->one_step ? 0 : count);
 }
 
+bool trial_complete_so_far(const struct trial *t)
+{
+    return t->placed == t->given && t->collected == (t->one_step ? 0 : t->given);
+}
+
 bool trial_clean(const struct trial *t, const struct engine *g, int status)
 {
     bool settled = t->settled == 1 || (status < 0 && t->settled == 0);
     return !atomic_load(&t->wrong) && !atomic_load(&t->workers) &&
-           atomic_load(&t->held_most) <= engine_threads(g) * (t->depth ? t->depth : 1) && settled;
+           atomic_load(&t->held_most) <= engine_threads(g) * (t->depth ? t->depth : 1) && settled &&
+           !atomic_load(&t->persisting);
 }

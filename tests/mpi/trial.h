@@ -21,7 +21,9 @@ struct trial {
     uint64_t window;
     unsigned sleep_us; /* the longest */
     bool one_step;
-    unsigned ranks, rank; /* each unit avoids one of so many ranks; this one. 0: none does */
+    unsigned checkpoint_every; /* looks of rank 0; 0 = there are none */
+    uint64_t enough_at;        /* units placed */
+    unsigned ranks, rank;      /* each unit avoids one of so many ranks; this one. 0: none does */
     /* the units at which these callbacks fail */
     uint64_t fail_next;
     uint64_t fail_prepare; /* and every fifth after it */
@@ -32,6 +34,7 @@ struct trial {
     /* callbacks that fail on this rank whatever the unit */
     bool fail_worker_new;
     bool fail_settle;
+    bool fail_persist;
     bool fail_tick; /* when half of the units have been placed */
 
     /* what happened: on rank 0 */
@@ -44,11 +47,16 @@ struct trial {
     uint64_t place_of[TRIAL_UNITS_MAX];
     uint64_t grant[64];
     uint64_t ticks;
+    uint64_t looks; /* for a checkpoint */
+    uint64_t checkpoints, persisted;
+    uint64_t collected_then; /* when the last checkpoint began */
     /* on every rank */
     atomic_uint workers; /* alive */
     atomic_uint workers_ever;
     atomic_uint prepared;
     atomic_uint held; /* prepared, not committed */
+    atomic_uint persists;
+    atomic_bool persisting;
     atomic_uint held_most;
     unsigned settled;
     atomic_bool wrong; /* a callback saw what must not be */
@@ -63,6 +71,9 @@ struct unit_job trial_job(struct trial *t);
 /* After a run on rank 0 that ended well: were all units up to the stop placed, in order, where they
  * belong, and collected? */
 bool trial_complete(const struct trial *t);
+
+/* The same for one that had enough: all units that were given out. */
+bool trial_complete_so_far(const struct trial *t);
 
 /* After any run on any rank: nothing wrong seen, nothing alive, no more held than allowed; settled
  * only if well. */

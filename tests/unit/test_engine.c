@@ -138,6 +138,19 @@ static void with_a_stop(struct trial *t)
     t->fail_prepare = unit_n(t, 81);
 }
 
+static void with_checkpoints(struct trial *t)
+{
+    t->sleep_us = 100;
+    t->checkpoint_every = 1 + 3 * t->seed;
+    t->one_step = t->seed % 2;
+}
+
+static void and_a_short_run(struct trial *t)
+{
+    t->units = t->seed;
+    t->checkpoint_every = 1;
+}
+
 static void all_units_in_order(void **state)
 {
     (void)state;
@@ -152,6 +165,44 @@ static void a_stop_ends_early_and_well(void **state)
 {
     (void)state;
     expect_complete(with_a_stop);
+}
+
+static void checkpoints_disturb_nothing(void **state)
+{
+    (void)state;
+    expect_complete(with_checkpoints);
+    expect_complete(and_a_short_run);
+    for (unsigned i = 0; i < ARRAY_LEN(engines); i++) {
+        struct engine *g = start(engines[i]);
+        trial_init(&trial, 1000, 3);
+        trial.checkpoint_every = 5;
+        assert_int_equal(run(g), 0);
+        assert_true(trial.persisted > 3);
+        assert_true(trial.collected_then > 0);
+        engine_end(g, 0);
+    }
+}
+
+/* What is out is still done: nothing is lost. */
+static void enough_is_not_a_stop(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
+        for (unsigned round = 0; round < 20; round++) {
+            struct engine *g = start(engines[i]);
+            trial_init(&trial, 1500, round);
+            trial.depth = 1 + round % 3;
+            trial.enough_at = round * 7;
+            trial.checkpoint_every = round % 2 ? 3 : 0;
+            trial.one_step = round % 4 == 1;
+            trial.sleep_us = 100;
+            assert_int_equal(run(g), 0);
+            assert_true(trial_complete_so_far(&trial));
+            assert_true(trial.placed >= trial.enough_at);
+            assert_false(trial_complete(&trial));
+            assert_int_equal(trial.settled, 1);
+            engine_end(g, 0);
+        }
 }
 
 static void depth_and_window_bound_what_is_held(void **state)
@@ -217,6 +268,12 @@ static void next_fails_after_commit(struct trial *t)
     t->fail_commit = unit_n(t, 63);
 }
 
+static void persist_fails(struct trial *t)
+{
+    t->checkpoint_every = 2;
+    t->fail_persist = true;
+}
+
 static void prepare_fails_in_one_step(struct trial *t)
 {
     t->one_step = true;
@@ -262,6 +319,7 @@ static void failures_of_no_unit_end_the_run(void **state)
     expect_error(worker_new_fails, "worker_new 0");
     expect_error(settle_fails, "settle 0");
     expect_error(tick_fails, "tick 0");
+    expect_error(persist_fails, "persist 0");
 }
 
 static void an_interrupt_needs_no_message(void **state)
@@ -330,6 +388,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_units_in_order),
         cmocka_unit_test(a_stop_ends_early_and_well),
+        cmocka_unit_test(checkpoints_disturb_nothing),
+        cmocka_unit_test(enough_is_not_a_stop),
         cmocka_unit_test(depth_and_window_bound_what_is_held),
         cmocka_unit_test(a_job_may_use_fewer_workers),
         cmocka_unit_test(the_lowest_unit_s_error_wins),
