@@ -1,11 +1,13 @@
 #include "base/signals.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
-static volatile sig_atomic_t stop_signal;
-static volatile sig_atomic_t progress_wanted, checkpoint_wanted;
+/* Set by handlers on the main thread, asked for by workers too. */
+static atomic_int stop_signal;
+static atomic_bool progress_wanted, checkpoint_wanted;
 
 static void on_stop(int sig)
 {
@@ -19,7 +21,7 @@ static void on_stop(int sig)
 static void on_progress(int sig)
 {
     (void)sig;
-    progress_wanted = checkpoint_wanted = 1;
+    progress_wanted = checkpoint_wanted = true;
 }
 
 static void handle(int sig, void (*fn)(int))
@@ -49,14 +51,10 @@ int signals_stop(void)
 
 bool signals_take_progress(void)
 {
-    bool wanted = progress_wanted;
-    progress_wanted = 0;
-    return wanted;
+    return atomic_exchange(&progress_wanted, false);
 }
 
 bool signals_take_checkpoint(void)
 {
-    bool wanted = checkpoint_wanted;
-    checkpoint_wanted = 0;
-    return wanted;
+    return atomic_exchange(&checkpoint_wanted, false);
 }
