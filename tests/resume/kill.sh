@@ -6,6 +6,7 @@
 need_ours
 scratch 400
 cd "$T"
+mpi_here
 guest source 48
 kills=0
 

@@ -7,6 +7,11 @@ JOURNAL=.mpi-img-journal PART=.mpi-img-part
 MIB=1048576
 RANDOM=${RESUME_SEED:-$$}
 
+# What Open MPI leaves in shared memory when it is killed goes with the scratch folder.
+mpi_here() {
+    export OMPI_MCA_btl_vader_backing_directory=$T OMPI_MCA_orte_tmpdir_base=$T
+}
+
 # Checkpoints as often as it can: each stop finds another state.
 export MPI_IMG_CHECKPOINT=${MPI_IMG_CHECKPOINT:-20}
 

@@ -5,6 +5,7 @@
 need_ours
 scratch 300
 cd "$T"
+mpi_here
 export MPI_IMG_CHECKPOINT=60000 # what is recorded is recorded at the stop
 guest source 80
 expected image.qcow2 -O qcow2 source
