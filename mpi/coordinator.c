@@ -17,6 +17,7 @@
 #include "base/num.h"
 #include "base/trace.h"
 #include "mpi/frontier.h"
+#include "mpi/pulse.h"
 #include "mpi/threads.h"
 
 enum seat_state { SEAT_FREE, SEAT_WORKING, SEAT_WAITING, SEAT_GRANTED };
@@ -45,6 +46,7 @@ struct coordinator {
     bool held; /* held_unit is the next, but no seat that it may have is free */
     uint64_t held_unit;
     struct frontier frontier;
+    struct pulse_watch watch;
     size_t granted;   /* seats in this state */
     unsigned keeping; /* ranks whose keepers have not answered */
     unsigned gone;    /* own workers that have ended */
@@ -398,6 +400,7 @@ static enum post_handled coordinator_handle(void *ctx, unsigned from, const stru
 {
     struct coordinator *c = ctx;
     enum post_handled r = POST_GO_ON;
+    pulse_heard(&c->watch, from);
     switch (h->kind) {
     case MESSAGE_NEED:
     case MESSAGE_FAIL:
@@ -410,11 +413,14 @@ static enum post_handled coordinator_handle(void *ctx, unsigned from, const stru
     case MESSAGE_BROKEN:
         coordinator_fail_packed(c, 0, bytes, h->len);
         break;
+    case MESSAGE_ALIVE:
+        break;
     case MESSAGE_GONE:
         c->gone++;
         break;
     case MESSAGE_ENDED:
         c->ended++;
+        pulse_over(&c->watch, from);
         if (h->slot) /* in settle, the last step: the lowest rank wins */
             coordinator_fail_packed(c, from, bytes, h->len);
         break;
@@ -425,12 +431,25 @@ static enum post_handled coordinator_handle(void *ctx, unsigned from, const stru
     return r;
 }
 
+/* A run that went well ends with ranks that settle, in silence. */
+static void coordinator_watch(struct coordinator *c)
+{
+    bool watched = c->post->size > 1 && !c->post->broken && (!c->ending || c->failed);
+    unsigned missing = watched ? pulse_missing(&c->watch, pulse_now()) : 0;
+    if (!missing)
+        return;
+    post_lose(c->post, missing, c->watch.limit, &c->scratch);
+    c->failed = false; /* without this rank no other error could be told */
+    coordinator_fail(c, 0);
+}
+
 static void coordinator_receive(struct coordinator *c)
 {
     if (post_receive(c->post, coordinator_handle, c, &c->post_err) < 0) {
         c->scratch = c->post_err;
         coordinator_fail(c, 0);
     }
+    coordinator_watch(c);
     coordinator_look(c);
 }
 
@@ -485,11 +504,13 @@ int coordinator_run(struct post *post, const unsigned *threads, const struct uni
                             .depth = job->depth ? job->depth : 1,
                             .err = e};
     c.free_last = &c.free;
-    if (team_start(&c.team, job, threads[0], &post->inbox, &c.scratch) < 0 || seats_init(&c) < 0)
+    if (pulse_watch_init(&c.watch, post->size, &c.scratch) < 0 ||
+        team_start(&c.team, job, threads[0], &post->inbox, &c.scratch) < 0 || seats_init(&c) < 0)
         coordinator_fail(&c, 0);
     coordinator_work(&c);
     coordinator_end(&c);
     frontier_release(&c.frontier);
+    pulse_watch_release(&c.watch);
     free(c.seat);
     free(c.first_seat);
     return c.failed ? -1 : 0;

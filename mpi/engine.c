@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -104,8 +105,10 @@ static enum post_handled awaited_handle(void *ctx, unsigned from, const struct w
     if (h->kind != a->kind)
         return post_unexpected(from, h, e);
     a->heard++;
-    if (h->kind == MESSAGE_HELLO)
+    if (h->kind == MESSAGE_HELLO) {
         a->g->threads[from] = h->worker;
+        post_name(&a->g->post, from, bytes, h->len);
+    }
     if (h->slot)
         awaited_failure(a, from, h, bytes);
     else if (h->kind == MESSAGE_SHARE)
@@ -203,13 +206,20 @@ static int engine_start_wire(struct engine *g, struct err *e)
     return 0;
 }
 
+static int engine_hello(struct engine *g, unsigned threads, struct err *e)
+{
+    char host[POST_HOST] = "";
+    gethostname(host, sizeof host - 1);
+    struct wire_head h = {.kind = MESSAGE_HELLO, .worker = threads, .len = (uint32_t)strlen(host)};
+    return post_send(&g->post, 0, &h, host, e);
+}
+
 /* Every rank learns the number of threads of every rank. */
 static int engine_count(struct engine *g, unsigned threads, struct err *e)
 {
     g->threads[g->post.rank] = threads;
     if (g->post.size > 1 && g->post.rank != 0) {
-        struct wire_head h = {.kind = MESSAGE_HELLO, .worker = threads};
-        if (post_send(&g->post, 0, &h, NULL, e) < 0)
+        if (engine_hello(g, threads, e) < 0)
             return -1;
     } else if (g->post.size > 1) {
         struct awaited a = {.kind = MESSAGE_HELLO, .n = g->post.size - 1};

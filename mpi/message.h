@@ -29,10 +29,12 @@ enum message_kind {
     /* rank to rank, where slot is the status: 0 or 1 */
     MESSAGE_ENDED,   /* to rank 0: this rank's workers have ended and it has settled */
     MESSAGE_VERDICT, /* to the others: how all of it went */
-    MESSAGE_HELLO,   /* to rank 0: worker = this rank's workers */
+    MESSAGE_HELLO,   /* to rank 0: worker = this rank's workers; bytes: its host */
     MESSAGE_SHARE,   /* to the others: rank 0's bytes */
     MESSAGE_AGREE,   /* to rank 0: how it went here; bytes: the error */
     MESSAGE_EXIT,    /* to the others: slot = rank 0's exit code */
+    /* a rank to rank 0, while units are worked on */
+    MESSAGE_ALIVE,
 };
 
 /* The most bytes that one message carries (MPI counts in int). */

@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
+#include "base/mem.h"
 #include "base/num.h"
 
 /* How often the caller gets to show progress and to look for signals. */
@@ -23,6 +26,9 @@ int post_connect(struct post *p, const struct wire_ops *wire, struct err *e)
 {
     if (wire->start(&p->rank, &p->size, e) < 0)
         return -1;
+    p->host = mem_new(p->size, sizeof *p->host, e);
+    if (!p->host)
+        return -1;
     p->wire = wire;
     /* Else a nap of 20 us takes 70; latency between ranks is mostly naps. */
     if (p->size > 1)
@@ -32,6 +38,7 @@ int post_connect(struct post *p, const struct wire_ops *wire, struct err *e)
 
 void post_release(struct post *p)
 {
+    free(p->host);
     mailbox_release(&p->inbox);
 }
 
@@ -55,6 +62,25 @@ int post_send_all(struct post *p, const struct wire_head *h, const void *bytes, 
         if (i != p->rank && post_send(p, i, h, bytes, e) < 0)
             return -1;
     return 0;
+}
+
+void post_name(struct post *p, unsigned rank, const void *name, size_t len)
+{
+    len = num_min(len, POST_HOST - 1);
+    if (len)
+        memcpy(p->host[rank], name, len);
+    p->host[rank][len] = '\0';
+}
+
+int post_lose(struct post *p, unsigned rank, double seconds, struct err *e)
+{
+    const char *host = p->host[rank];
+    err_set(
+        e, ETIMEDOUT,
+        "Nothing has been heard of rank %u%s%s for %.0f seconds: it, its host or the connection "
+        "to it has failed",
+        rank, *host ? " on " : "", host, seconds);
+    return post_break(p);
 }
 
 enum post_handled post_unexpected(unsigned from, const struct wire_head *h, struct err *e)

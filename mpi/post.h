@@ -11,6 +11,8 @@
 #include "mpi/mailbox.h"
 #include "mpi/wire.h"
 
+#define POST_HOST 64
+
 struct post {
     struct mailbox inbox;        /* from this rank's workers */
     const struct wire_ops *wire; /* NULL: there is one rank */
@@ -20,6 +22,7 @@ struct post {
     bool broken;  /* the wire failed: it is not used any more */
     bool left;    /* rank 0 has said how it ends */
     int exit_code;
+    char (*host)[POST_HOST]; /* on rank 0: the name of each rank's, for messages */
 };
 
 int post_init(struct post *p, struct err *e);
@@ -45,6 +48,12 @@ typedef enum post_handled post_handler(void *ctx, unsigned from, const struct wi
 /* Hand the messages that are there to the handler; if none is, wait a while for one (at most 100
  * ms). -1: the wire failed, or rank 0 has left. */
 int post_receive(struct post *p, post_handler *handle, void *ctx, struct err *e);
+
+/* On rank 0: a rank has said where it runs. */
+void post_name(struct post *p, unsigned rank, const void *name, size_t len);
+
+/* The wire is given up, since nothing has come from this rank for so long. Returns -1. */
+int post_lose(struct post *p, unsigned rank, double seconds, struct err *e);
 
 /* For handlers: a message that has no place here. */
 enum post_handled post_unexpected(unsigned from, const struct wire_head *h, struct err *e);

@@ -1,10 +1,12 @@
 #include "mpi/relay.h"
 
+#include "mpi/pulse.h"
 #include "mpi/threads.h"
 
 struct relay {
     struct post *post;
     struct team team;
+    struct pulse pulse;
     unsigned gone; /* workers that have ended */
     bool crippled; /* one of them could not start */
     bool stopped;  /* rank 0 has said that all units are done, or have failed */
@@ -66,6 +68,16 @@ static int relay_receive(struct relay *r, struct err *e)
     return post_receive(r->post, relay_handle, r, e);
 }
 
+/* The same, and rank 0 knows that this rank is there. Not after ENDED: rank 0 may have gone on. */
+static int relay_receive_alive(struct relay *r, struct err *e)
+{
+    struct wire_head h = {.kind = MESSAGE_ALIVE};
+    bool connected = !r->post->broken && !r->post->left;
+    if (connected && pulse_due(&r->pulse) && post_send(r->post, 0, &h, NULL, e) < 0)
+        return -1;
+    return relay_receive(r, e);
+}
+
 /* `status` and *e say how this rank ended. */
 static int relay_report(struct relay *r, int status, struct err *e)
 {
@@ -96,7 +108,7 @@ static int relay_start(struct relay *r, unsigned threads, const struct unit_job 
 static int relay_work(struct relay *r, struct err *e)
 {
     while (!r->stopped)
-        if (relay_receive(r, e) < 0)
+        if (relay_receive_alive(r, e) < 0)
             return -1;
     return 0;
 }
@@ -106,7 +118,7 @@ static void relay_end(struct relay *r, struct err *e)
     r->stopped = true;
     team_stop(&r->team);
     while (r->gone < r->team.started)
-        relay_receive(r, e);
+        relay_receive_alive(r, e);
     team_join(&r->team);
 }
 

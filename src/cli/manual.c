@@ -98,6 +98,8 @@ static const struct exit_status statuses_usual[] = {
 };
 
 static const char *const environment[][2] = {
+    {"MPI_IMG_RANK_TIMEOUT", "Seconds of silence of another rank after which rank 0 ends the run: "
+                             "default 60, 0 for never. While the whole job is stopped none pass"},
     {"MPI_IMG_SEED",
      "A number that fixes all that is random in a new image (identifiers, times, keys), for tests: "
      "what is encrypted with it is no secret"},

@@ -67,14 +67,19 @@ again() {
     rm -f "$T/target"
 }
 
-# gone NODE...: within ten seconds nothing of ours runs there any more
-gone() {
-    local i
+# gone_by SECONDS NODE...: within that time nothing of ours runs there any more
+gone_by() {
+    local i limit=$1
+    shift
     checked
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < limit * 10; i++)); do
         [ -n "$(left "$@")" ] || return 0
         sleep 0.1
     done
     bad "still running on $*: $(left "$@")"
     for i in $(left "$@"); do kill -9 "$i"; done
+}
+
+gone() {
+    gone_by 10 "$@"
 }

@@ -90,7 +90,8 @@ END
     for ((i = 0; i < n; i++)); do echo "10.77.0.$((10 + i)) n$i" >>"$d/hosts"; done
 }
 
-# What runs first in a node: private folders, with the folders that are needed put back where they
+# What runs first in a node (tcp_retries2: what is sent to a silent host fails after some 10 seconds,
+# not after 15 minutes; launchers wait for that): private folders, with the folders that are needed put back where they
 # were (T is in /dev/shm, a build folder may be in /tmp).
 node_init='
     hostname "$1"
@@ -102,6 +103,7 @@ node_init='
     exec 7<&- 8<&-
     mount --bind "$2/nodes/hosts" /etc/hosts
     ip link set lo up
+    echo 5 >/proc/sys/net/ipv4/tcp_retries2
     : >"$2/nodes/$1.ready"
     trap : TERM
     while :; do sleep 1000 & wait; done'
