@@ -18,11 +18,11 @@ try "$IMG" rebase -u -f qed probe
 # chain NAME LENGTH: NAME.0 below, each in the one above; sets top and its format
 chain() {
     local i below format
-    format=$(pick raw qcow2 qcow2 qed)
+    pick format raw qcow2 qcow2 qed
     layer "$1.0" "$format"
     for ((i = 1; i < $2; i++)); do
         below=$format
-        format=$(pick qcow2 qcow2 qed)
+        pick format qcow2 qcow2 qed
         layer "$1.$i" "$format" "$1.$((i - 1))" "$below"
     done
     top=$1.$(($2 - 1)) top_format=$format
@@ -47,7 +47,7 @@ for seed in $SEEDS; do
     rm -f -- old.* new.* overlay
     chain old $((RANDOM % 3 + 1))
     old=$top old_format=$top_format
-    format=$(pick $formats)
+    pick format $formats
     if [ $((RANDOM % 6)) = 0 ]; then
         layer overlay "$format"
     else
@@ -69,8 +69,11 @@ for seed in $SEEDS; do
     checked
     "$REF" convert -f "$format" -O raw overlay before
     how=
-    is_reference || how=$(pick "" "" --engine=serial --threads=2 --memory=4M)
-    [ $format = qed ] || is_reference || how+=$(pick "" "" " -c")
+    is_reference || pick how "" "" --engine=serial --threads=2 --memory=4M
+    if [ $format != qed ] && ! is_reference; then
+        pick newer "" "" " -c"
+        how+=$newer
+    fi
     what+=$how
     # shellcheck disable=SC2086  # words
     rebased ours "$IMG" rebase $how
