@@ -5,6 +5,7 @@
 #   sh jobs/quickstart.sh        as root, or as a user who may use sudo
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=../tests/packages.sh
 . "$top/tests/packages.sh"
 
 step() {
@@ -56,7 +57,7 @@ takes the place of that one. To go on:
 
     mpi-img convert -p -O qcow2 DISK.raw DISK.qcow2            one machine
     mpirun -n 8 mpi-img convert -O raw DISK.qcow2 DISK.raw     several ranks
-    sbatch $top/jobs/convert.sbatch DISK.qcow2 DISK.raw        a Slurm cluster
+    sbatch $top/jobs/slurm-one.sbatch DISK.qcow2 DISK.raw -O raw
     mpi-img convert --help                                     all options
     sh $top/tests/run.sh                                       the tests
 TEXT
