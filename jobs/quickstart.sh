@@ -5,7 +5,7 @@
 #   sh jobs/quickstart.sh        as root, or as a user who may use sudo
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
-# shellcheck source=../tests/packages.sh
+# shellcheck source-path=SCRIPTDIR/.. source=tests/packages.sh
 . "$top/tests/packages.sh"
 
 step() {
