@@ -5,6 +5,7 @@
 #   sh jobs/quickstart.sh        as root, or as a user who may use sudo
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
+build=${BUILD:-$top/build}
 # shellcheck source-path=SCRIPTDIR/.. source=tests/packages.sh
 . "$top/tests/packages.sh"
 
@@ -22,9 +23,9 @@ step "1. build"
 # shellcheck disable=SC2086  # a list of words
 packages_install $BUILD_PACKAGES
 hosts_file
-cmake -G Ninja -S "$top" -B "$top/build"
-cmake --build "$top/build"
-PATH=$top/build:$PATH
+[ -e "$build/CMakeCache.txt" ] || cmake -G Ninja -S "$top" -B "$build"
+cmake --build "$build"
+PATH=$build:$PATH
 
 step "2. a sample disk of 1 GiB: the programs of this machine at its start, the rest empty"
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/mpi-img-quickstart.XXXXXX")
@@ -52,7 +53,7 @@ run mpi-img info three.qcow2
 
 cat <<TEXT
 
-All well. The program is $top/build/mpi-img; called as qemu-img (a link stands beside it) it
+All well. The program is $build/mpi-img; called as qemu-img (a link stands beside it) it
 takes the place of that one. To go on:
 
     mpi-img convert -p -O qcow2 DISK.raw DISK.qcow2            one machine

@@ -4,7 +4,8 @@
 # An MPI is found by its compiler wrapper, Debian's own name for it or the mpicc of the PATH, else by
 # pkg-config. Where two of them are on the PATH, both as mpicc:
 #   cmake -DOPENMPI_WRAPPER=/opt/openmpi/bin/mpicc -DMPICH_WRAPPER=/opt/mpich/bin/mpicc
-# Everything that calls itself MPICH in its mpi.h counts as that (MVAPICH, Intel MPI, Cray MPICH).
+# -DMPICH_WRAPPER=OFF leaves that module out. Everything that calls itself MPICH in its mpi.h counts as
+# that (MVAPICH, Intel MPI, Cray MPICH).
 
 # mpi_macro(WRAPPER MACRO OUT): what mpi.h defines MACRO as; empty if it does not
 function(mpi_macro wrapper macro out)
@@ -51,6 +52,10 @@ endfunction()
 # mpi_module(NAME TITLE MACRO PACKAGE FILE...): sets <NAME>_FOUND, <NAME>_VERSION, <NAME>_MPIRUN
 function(mpi_module name title macro package)
   string(TOLOWER ${name} lower)
+  if("${${name}_WRAPPER}" STREQUAL OFF)
+    set(${name}_FOUND FALSE PARENT_SCOPE)
+    return()
+  endif()
   find_program(${name}_WRAPPER NAMES mpicc.${lower} mpicc)
   set(version)
   if(${name}_WRAPPER)
