@@ -5,7 +5,7 @@ BUILD_PACKAGES='cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmp
     libnbd-dev libcurl4-openssl-dev'
 TEST_PACKAGES='libcmocka-dev qemu-utils 7zip perl e2fsprogs xfsprogs btrfs-progs libnbd-bin jq
     procps mount nbdkit libvhdi-utils libvmdk-utils libqcow-utils cloop-utils xz-utils
-    genisoimage
+    genisoimage shellcheck libxml2-utils environment-modules lua5.4
     cryptsetup-bin qemu-system-x86 debootstrap grub-pc-bin grub-common
     qemu-block-extra nginx-light openssl mpich libmpich-dev'
 # hosts, a batch system and shared storage on one machine (tests/cluster)

@@ -18,7 +18,13 @@ for ((i = 0; i < 23; i++)); do
     echo "{\"source\": \"in $i.raw\", \"target\": \"$i.qcow2\"}"
     [ $((i % 7)) != 3 ] || echo
 done >sub/m.jsonl
-{ echo source,target; for ((i = 0; i < 10; i++)); do echo "$i.raw,$i.qcow2"; done; } >m.csv
+{
+    echo source,target,id
+    for ((i = 0; i < 10; i++)); do
+        [ $i = 7 ] || echo "$i.raw,$i.qcow2,"
+        [ $i != 7 ] || printf '%s\n' '"7\n.raw",7.qcow2,"a ""quoted"" one' '' 'over lines"'
+    done
+} >list
 
 task() {
     local k=$1
@@ -42,10 +48,12 @@ is "nothing else is left" "" "$(find sub -name '*.new')"
 
 program 0
 for k in 0 1 2; do
-    PARTS=3 SLURM_ARRAY_TASK_COUNT=1 task $k m.csv
-    is "head of CSV" source,target "$(head -n 1 "m.csv.$k-of-3.csv")"
+    PARTS=3 SLURM_ARRAY_TASK_COUNT=1 task $k list
+    is "head of CSV" source,target,id "$(head -n 1 "list.$k-of-3.csv")"
 done
-is "CSV over 3" "$(tail -n +2 m.csv | sort)" "$(tail -qn +2 m.csv.*-of-3.csv | sort)"
+is "CSV over 3" "$(tail -n +2 list | sort)" "$(tail -qn +2 list.*-of-3.csv | sort)"
+is "a record over lines stays whole" 1 "$(grep -c -A 2 'quoted' list.1-of-3.csv)"
+is "its lines" "over lines\"" "$(tail -n 1 list.1-of-3.csv)"
 
 export SLURM_ARRAY_TASK_COUNT=4
 program 75
