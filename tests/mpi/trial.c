@@ -199,6 +199,14 @@ static void hold(struct trial *t)
         ;
 }
 
+/* A checkpoint that is to fail must come before the end, however slow the keeper is. */
+static void await_persist(struct trial *t, uint64_t unit)
+{
+    bool late = t->fail_persist && unit > t->units / 2;
+    for (unsigned i = 0; late && i < 5000 && atomic_load(&t->persists) < 3; i++)
+        usleep(1000);
+}
+
 static int trial_prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need,
                          struct err *e)
 {
@@ -213,6 +221,7 @@ static int trial_prepare(void *worker, uint64_t unit, unsigned slot, struct blob
     if (t->ranks > 1 && trial_avoid(t, unit) == t->rank)
         atomic_store(&t->wrong, true);
     dawdle(t, unit, 6);
+    await_persist(t, unit);
     if (unit >= t->fail_prepare && (unit - t->fail_prepare) % 5 == 0)
         return fail(e, "prepare", unit);
     need->len = need_len(t, unit);
