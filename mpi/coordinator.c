@@ -10,6 +10,7 @@
  */
 #include "mpi/coordinator.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -238,6 +239,11 @@ static void coordinator_give(struct coordinator *c)
             break;
         case UNIT_NONE:
             c->closed = true;
+            break;
+        case UNIT_LATER:
+        case UNIT_ALL_LATER:
+            err_set(&c->scratch, EINVAL, "Units in order cannot come later");
+            give_failure(c);
             break;
         case UNIT_FAILED:
             give_failure(c);

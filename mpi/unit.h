@@ -32,7 +32,14 @@ struct blob {
     size_t len;
 };
 
-enum unit_next { UNIT_FAILED = -1, UNIT_NONE = 0, UNIT_THERE = 1 };
+enum unit_next {
+    UNIT_FAILED = -1,
+    UNIT_NONE = 0,
+    UNIT_THERE = 1,
+    /* of crowds alone (crowd.h) */
+    UNIT_LATER = 2,
+    UNIT_ALL_LATER = 3
+};
 enum unit_place {
     PLACE_FAILED = -1,
     PLACE_GO_ON = 0,
@@ -81,6 +88,10 @@ struct unit_job {
     /* One worker's own state (its thread calls this). */
     int (*worker_new)(void *ctx, unsigned depth, void **worker, struct err *e);
     void (*worker_free)(void *worker);
+    /* What rank 0 sent with the unit (crowd.h), right before prepare; a failure is the unit's. The
+     * bytes are valid during the call. May be NULL. */
+    int (*brief)(void *worker, uint64_t unit, unsigned slot, const struct blob *brief,
+                 struct err *e);
     /* Do unit `unit` in `slot` (0..depth-1) as far as it needs no order. need's bytes belong to the
      * slot and are valid until the slot is used again. */
     int (*prepare)(void *worker, uint64_t unit, unsigned slot, struct blob *need, struct err *e);
@@ -88,6 +99,11 @@ struct unit_job {
      * done after prepare. Units that were prepared may be dropped without a commit. */
     int (*commit)(void *worker, uint64_t unit, unsigned slot, const struct blob *grant,
                   struct blob *done, struct err *e);
+    /* Once on each rank, at most, on its main thread beside its workers: what prepare and commit
+     * are doing is of no use any more, or not worth its time. The run has failed (a rank was lost),
+     * or rank 0 wants it so (crowd.h). For units that take long; it sets a flag that they look at.
+     * Workers that had begun work are still waited for. May be NULL. */
+    void (*halt)(void *ctx);
     /* Once on each rank when its workers have ended well, before the run ends (sync). May be NULL.
      */
     int (*settle)(void *ctx, struct err *e);
