@@ -19,6 +19,7 @@ enum message_kind {
     MESSAGE_GRANT,
     MESSAGE_STOP,    /* to a rank; slot: 0 = all went well, 1 = it did not */
     MESSAGE_PERSIST, /* to a rank's keeper */
+    MESSAGE_HALT,    /* to a rank: give up what takes long */
     /* worker to coordinator */
     MESSAGE_NEED,
     MESSAGE_DONE,

@@ -5,10 +5,12 @@
 
 struct relay {
     struct post *post;
+    const struct unit_job *job;
     struct team team;
     struct pulse pulse;
     unsigned gone; /* workers that have ended */
     bool crippled; /* one of them could not start */
+    bool halted;   /* its job has been told to give up */
     bool stopped;  /* rank 0 has said that all units are done, or have failed */
     bool well;     /* with it: done */
     bool judged;   /* rank 0 has said how the run ended */
@@ -39,6 +41,13 @@ static int relay_down(struct relay *r, const struct wire_head *h, const void *by
     return post_send(r->post, 0, &fail, NULL, e);
 }
 
+static void relay_halt(struct relay *r)
+{
+    if (!r->halted && r->job->halt)
+        r->job->halt(r->job->ctx);
+    r->halted = true;
+}
+
 static enum post_handled relay_handle(void *ctx, unsigned from, const struct wire_head *h,
                                       const void *bytes, struct err *e)
 {
@@ -50,6 +59,9 @@ static enum post_handled relay_handle(void *ctx, unsigned from, const struct wir
     case MESSAGE_GRANT:
     case MESSAGE_PERSIST:
         return relay_down(r, h, bytes, e) < 0 ? POST_FAILED : POST_GO_ON;
+    case MESSAGE_HALT:
+        relay_halt(r);
+        return POST_GO_ON;
     case MESSAGE_STOP:
         r->stopped = true;
         r->well = h->slot == 0;
@@ -93,9 +105,9 @@ static int relay_report(struct relay *r, int status, struct err *e)
 }
 
 /* A rank whose workers cannot be set up says so in the first one's name. */
-static int relay_start(struct relay *r, unsigned threads, const struct unit_job *job, struct err *e)
+static int relay_start(struct relay *r, unsigned threads, struct err *e)
 {
-    if (team_start(&r->team, job, threads, &r->post->inbox, e) == 0)
+    if (team_start(&r->team, r->job, threads, &r->post->inbox, e) == 0)
         return 0;
     struct keep error = {0};
     error_pack(&error, e);
@@ -116,6 +128,8 @@ static int relay_work(struct relay *r, struct err *e)
 static void relay_end(struct relay *r, struct err *e)
 {
     r->stopped = true;
+    if (!r->well)
+        relay_halt(r);
     team_stop(&r->team);
     while (r->gone < r->team.started)
         relay_receive_alive(r, e);
@@ -124,8 +138,8 @@ static void relay_end(struct relay *r, struct err *e)
 
 int relay_run(struct post *post, unsigned threads, const struct unit_job *job, struct err *e)
 {
-    struct relay r = {.post = post};
-    int connected = relay_start(&r, threads, job, e);
+    struct relay r = {.post = post, .job = job};
+    int connected = relay_start(&r, threads, e);
     if (connected == 0)
         connected = relay_work(&r, e);
     relay_end(&r, e);

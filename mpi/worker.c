@@ -81,11 +81,19 @@ static int blob_check(const struct blob *b, struct err *e)
     return b->len <= MESSAGE_MAX ? 0 : err_set(e, 0, "A unit's message is too long");
 }
 
+static int worker_brief(struct worker *w, const struct message *m)
+{
+    const struct blob brief = {(void *)m->bytes, m->head.len};
+    const struct unit_job *job = w->job;
+    return job->brief ? job->brief(w->state, m->head.unit, m->head.slot, &brief, &w->err) : 0;
+}
+
 static void worker_prepare(struct worker *w, const struct message *m)
 {
     struct blob need = {0};
     TRACE(unit_prepare, m->head.unit, w->index, m->head.slot);
-    if (w->job->prepare(w->state, m->head.unit, m->head.slot, &need, &w->err) < 0 ||
+    if (worker_brief(w, m) < 0 ||
+        w->job->prepare(w->state, m->head.unit, m->head.slot, &need, &w->err) < 0 ||
         blob_check(&need, &w->err) < 0)
         worker_answer_fail(w, m);
     else

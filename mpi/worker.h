@@ -13,7 +13,7 @@
 struct worker_slot {
     struct message down; /* WORK or GRANT */
     struct message up;   /* NEED, DONE or FAIL */
-    struct keep grant;   /* the bytes of GRANT, written by who posts it */
+    struct keep grant;   /* the bytes of WORK or GRANT, written by who posts it */
     struct keep error;   /* the bytes of FAIL */
 };
 
