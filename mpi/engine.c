@@ -10,6 +10,8 @@
 #include "base/trace.h"
 #include "mpi/coordinator.h"
 #include "mpi/cpus.h"
+#include "mpi/crowd.h"
+#include "mpi/crowd_run.h"
 #include "mpi/launcher.h"
 #include "mpi/module.h"
 #include "mpi/relay.h"
@@ -302,6 +304,13 @@ unsigned engine_used(const struct engine *g, const struct unit_job *job)
     return g->kind == ENGINE_SERIAL ? 1 : n;
 }
 
+static const unsigned *used_of_all(struct engine *g, const struct unit_job *job)
+{
+    for (unsigned r = 0; r < g->post.size; r++)
+        g->used[r] = used_threads(g, r, job);
+    return g->used;
+}
+
 int engine_run(struct engine *g, const struct unit_job *job, struct err *e)
 {
     TRACE(engine_run, g->post.rank, g->post.size, used_threads(g, g->post.rank, job));
@@ -309,9 +318,21 @@ int engine_run(struct engine *g, const struct unit_job *job, struct err *e)
         return serial_run(job, e);
     if (g->post.rank != 0)
         return relay_run(&g->post, used_threads(g, g->post.rank, job), job, e);
-    for (unsigned r = 0; r < g->post.size; r++)
-        g->used[r] = used_threads(g, r, job);
-    return coordinator_run(&g->post, g->used, job, e);
+    return coordinator_run(&g->post, used_of_all(g, job), job, e);
+}
+
+int engine_crowd(struct engine *g, const struct crowd_job *job, struct err *e)
+{
+    struct unit_job work = *job->work;
+    struct crowd_job crowd = *job;
+    work.persist = NULL; /* else ranks would have keepers */
+    crowd.work = &work;
+    TRACE(engine_run, g->post.rank, g->post.size, used_threads(g, g->post.rank, &work));
+    if (g->kind == ENGINE_SERIAL)
+        return serial_crowd(&crowd, e);
+    if (g->post.rank != 0)
+        return relay_run(&g->post, used_threads(g, g->post.rank, &work), &work, e);
+    return crowd_run(&g->post, used_of_all(g, &work), &crowd, e);
 }
 
 /* Whatever still comes is of no interest: rank 0's last word is awaited. */
