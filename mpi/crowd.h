@@ -34,7 +34,7 @@
  * until it is offered again, which is
  *   - as soon as one of its own units is back, or its waiting unit dropped,
  *   - in the next round, when `news` says yes,
- *   - within 0.1 seconds in any case: a job that forgets `news` is slow, not stuck.
+ *   - within 0.2 seconds in any case: a job that forgets `news` is slow, not stuck.
  *
  * UNIT_ALL_LATER sets all workers aside at once, so a job that knows that it has nothing for
  * anybody, or has given out the last of what it had, pays for one offer, not for thousands.

@@ -18,7 +18,8 @@ struct engine_options {
 /* Was this process started by an MPI launcher? (launcher.h) */
 bool engine_launched(void);
 
-/* Loads the MPI module only for ENGINE_MPI. Call once, before any thread is started. */
+/* Loads the MPI module only for ENGINE_MPI. Call once, before any thread is started; but for
+ * ENGINE_SERIAL as often as wanted, in any thread, for one that is used in that thread. */
 int engine_start(const struct engine_options *o, struct engine **out, struct err *e);
 
 unsigned engine_rank(const struct engine *g);

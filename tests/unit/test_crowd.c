@@ -1,4 +1,5 @@
 /* Crowds on one rank: serial and on threads, all well and failing anywhere. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -141,8 +142,7 @@ static void what_comes_later_is_done(void **state)
     expect_complete(in_a_chain_and_todo);
 }
 
-/* Without news, seats that were set aside are offered again in time. */
-static void nobody_is_set_aside_for_ever(void **state)
+static void news_may_be_left_out(void **state)
 {
     (void)state;
     struct engine *g = start(4);
@@ -197,6 +197,115 @@ static void a_crowd_may_use_fewer_workers(void **state)
     assert_int_equal(trial.where[1], 1 + (1 << 16));
     assert_int_equal(trial.where[2], 0);
     engine_end(g, 0);
+}
+
+/* -- a crowd that is hard to please ------------------------------------------------------------ */
+
+struct picky {
+    uint64_t patience; /* offers that are refused at first */
+    unsigned only;     /* worker that may do the units */
+    uint64_t units;
+    uint64_t offers, given, back;
+    atomic_uint wrong;
+    bool nested; /* each unit is a run of its own */
+};
+
+static enum unit_next picky_offer(void *ctx, const struct crowd_seat *s, uint64_t *unit,
+                                  struct blob *brief, struct err *e)
+{
+    struct picky *p = ctx;
+    (void)brief, (void)e;
+    if (p->given == p->units)
+        return UNIT_NONE;
+    if (p->offers++ < p->patience || (p->only != UINT_MAX && s->id / 2 != p->only))
+        return UNIT_LATER;
+    *unit = p->given++;
+    return UNIT_THERE;
+}
+
+static int picky_reported(void *ctx, const struct crowd_seat *s, uint64_t unit,
+                          const struct blob *need, const struct err *why, bool *waits,
+                          struct err *e)
+{
+    struct picky *p = ctx;
+    (void)s, (void)unit, (void)e;
+    p->back++;
+    p->wrong += need->len != 0 || why || *waits;
+    return 0;
+}
+
+static int picky_worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
+{
+    (void)depth, (void)e;
+    *worker = ctx;
+    return 0;
+}
+
+static void picky_worker_free(void *worker)
+{
+    (void)worker;
+}
+
+static int picky_prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need,
+                         struct err *e)
+{
+    struct picky *p = worker;
+    struct crowd_trial own;
+    struct engine *g = NULL;
+    bool clean = false;
+    (void)slot, (void)need;
+    if (!p->nested)
+        return 0;
+    if (engine_start(&(struct engine_options){.kind = ENGINE_SERIAL}, &g, e) < 0)
+        return -1;
+    crowd_trial_init(&own, g, 50, (unsigned)unit);
+    int r = crowd_trial_run(&own, g, &clean, e);
+    p->wrong += r < 0 || !clean || !crowd_trial_complete(&own);
+    engine_end(g, 0);
+    return r;
+}
+
+static void run_picky(struct picky *p, unsigned threads)
+{
+    const struct unit_job work = {.ctx = p,
+                                  .depth = 2,
+                                  .worker_new = picky_worker_new,
+                                  .worker_free = picky_worker_free,
+                                  .prepare = picky_prepare};
+    const struct crowd_job job = {
+        .work = &work, .ctx = p, .offer = picky_offer, .reported = picky_reported};
+    struct engine *g = start(threads);
+    assert_int_equal(engine_crowd(g, &job, &err), 0);
+    assert_int_equal(p->back, p->units);
+    assert_int_equal(p->wrong, 0);
+    engine_end(g, 0);
+}
+
+/* Without news and without messages, seats that were set aside are offered again in time. */
+static void nobody_is_set_aside_for_ever(void **state)
+{
+    (void)state;
+    struct picky p = {.patience = 9, .only = UINT_MAX, .units = 20};
+    run_picky(&p, 3);
+    p = (struct picky){.patience = 3, .only = UINT_MAX, .units = 20};
+    run_picky(&p, 0);
+}
+
+static void a_refusal_is_for_one_worker(void **state)
+{
+    (void)state;
+    struct picky p = {.only = 6, .units = 20};
+    double begin = now();
+    run_picky(&p, 7);
+    double rounds = 2 + (now() - begin) * 10;
+    assert_true((double)p.offers < 3 * 20 + 7 * rounds);
+}
+
+static void a_unit_may_have_an_engine_of_its_own(void **state)
+{
+    (void)state;
+    struct picky p = {.only = UINT_MAX, .units = 40, .nested = true};
+    run_picky(&p, 4);
 }
 
 /* -- an early end ------------------------------------------------------------------------------ */
@@ -307,7 +416,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_of_all_kinds_are_done),
         cmocka_unit_test(what_comes_later_is_done),
+        cmocka_unit_test(news_may_be_left_out),
         cmocka_unit_test(nobody_is_set_aside_for_ever),
+        cmocka_unit_test(a_refusal_is_for_one_worker),
+        cmocka_unit_test(a_unit_may_have_an_engine_of_its_own),
         cmocka_unit_test(idle_workers_cost_nothing),
         cmocka_unit_test(one_answer_stands_for_all),
         cmocka_unit_test(a_crowd_may_use_fewer_workers),
