@@ -25,6 +25,7 @@ struct engine {
     bool told;         /* --threads, as all ranks are told the same */
     unsigned *used;    /* of them, in the job that runs */
     unsigned workers;  /* sum */
+    char host[POST_HOST];
 };
 
 bool engine_launched(void)
@@ -58,6 +59,18 @@ unsigned engine_most_threads(const struct engine *g)
 unsigned engine_workers(const struct engine *g)
 {
     return g->workers;
+}
+
+unsigned engine_threads_of(const struct engine *g, unsigned rank)
+{
+    return g->threads[rank];
+}
+
+const char *engine_host(const struct engine *g, unsigned rank)
+{
+    if (rank == g->post.rank)
+        return g->host;
+    return g->post.host ? g->post.host[rank] : "";
 }
 
 const char *engine_name(const struct engine *g)
@@ -210,10 +223,9 @@ static int engine_start_wire(struct engine *g, struct err *e)
 
 static int engine_hello(struct engine *g, unsigned threads, struct err *e)
 {
-    char host[POST_HOST] = "";
-    gethostname(host, sizeof host - 1);
-    struct wire_head h = {.kind = MESSAGE_HELLO, .worker = threads, .len = (uint32_t)strlen(host)};
-    return post_send(&g->post, 0, &h, host, e);
+    struct wire_head h = {
+        .kind = MESSAGE_HELLO, .worker = threads, .len = (uint32_t)strlen(g->host)};
+    return post_send(&g->post, 0, &h, g->host, e);
 }
 
 /* Every rank learns the number of threads of every rank. */
@@ -245,6 +257,7 @@ static int engine_set_up(struct engine *g, const struct engine_options *o, struc
     if (post_init(&g->post, e) < 0)
         return -1;
     g->posted = true;
+    gethostname(g->host, sizeof g->host - 1);
     g->kind = o->kind;
     g->told = o->threads != 0;
     if (g->kind == ENGINE_AUTO)

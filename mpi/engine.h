@@ -27,6 +27,9 @@ unsigned engine_size(const struct engine *g);         /* ranks */
 unsigned engine_threads(const struct engine *g);      /* workers on this rank */
 unsigned engine_most_threads(const struct engine *g); /* of the rank that has most */
 unsigned engine_workers(const struct engine *g);      /* on all ranks */
+/* Of any rank. Its host is known there and on rank 0, elsewhere it is "". */
+unsigned engine_threads_of(const struct engine *g, unsigned rank);
+const char *engine_host(const struct engine *g, unsigned rank);
 /* Workers that would run this job, on all ranks. */
 unsigned engine_used(const struct engine *g, const struct unit_job *job);
 const char *engine_name(const struct engine *g); /* "serial", "threads", "mpi" */

@@ -227,6 +227,11 @@ static int jobs(void)
 {
     check(engine_size(g) == 1 || strcmp(engine_name(g), "mpi") == 0, "name", "engine");
     check(engine_workers(g) >= engine_size(g), "workers", "engine");
+    for (unsigned r = 0; r < engine_size(g); r++) {
+        bool known = on_rank_0() || r == engine_rank(g);
+        check(engine_threads_of(g, r) == 2, "threads of a rank", "engine");
+        check((*engine_host(g, r) != '\0') == known, "host", "engine");
+    }
     jobs_complete();
     jobs_are_spread();
     jobs_fail_at_a_unit();

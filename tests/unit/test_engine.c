@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/num.h"
@@ -26,6 +27,10 @@ static struct engine *start(unsigned threads)
     assert_int_equal(engine_rank(g), 0);
     assert_int_equal(engine_size(g), 1);
     assert_int_equal(engine_workers(g), threads ? threads : 1);
+    assert_int_equal(engine_threads_of(g, 0), threads ? threads : 1);
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    assert_string_equal(engine_host(g, 0), host);
     assert_string_equal(engine_name(g), threads ? "threads" : "serial");
     return g;
 }
