@@ -11,6 +11,7 @@
 
 #define THREADS_MAX 4096
 
+/* clang-format off */
 const struct command *const command_all[] = {
     &command_amend,
     &command_bench,
@@ -26,10 +27,12 @@ const struct command *const command_all[] = {
     &command_map,
     &command_measure,
     &command_rebase,
+    &command_report,
     &command_resize,
     &command_snapshot,
     NULL,
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {

@@ -14,7 +14,8 @@ const struct command *command_find(const char *name);
 
 extern const struct command command_amend, command_bench, command_bitmap, command_check,
     command_commit, command_compare, command_convert, command_create, command_dd, command_hash,
-    command_info, command_map, command_measure, command_rebase, command_resize, command_snapshot;
+    command_info, command_map, command_measure, command_rebase, command_report, command_resize,
+    command_snapshot;
 
 /* How a parallel subcommand is to use the machine: the first member of its arguments. */
 struct engine_args {
