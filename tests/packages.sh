@@ -7,7 +7,8 @@ TEST_PACKAGES='libcmocka-dev qemu-utils 7zip perl e2fsprogs xfsprogs btrfs-progs
     procps mount nbdkit libvhdi-utils libvmdk-utils libqcow-utils cloop-utils xz-utils
     genisoimage shellcheck libxml2-utils environment-modules lua5.4
     cryptsetup-bin qemu-system-x86 debootstrap grub-pc-bin grub-common
-    qemu-block-extra nginx-light openssl mpich libmpich-dev'
+    qemu-block-extra nginx-light openssl mpich libmpich-dev
+    chromium'
 # hosts, a batch system and shared storage on one machine (tests/cluster)
 CLUSTER_PACKAGES='openssh-server openssh-client iproute2 slurm-wlm munge user-mode-linux busybox-static
     kmod nfs-kernel-server nfs-common rpcbind glusterfs-server glusterfs-client xfsprogs gnuplot-nox'
