@@ -6,11 +6,14 @@
 #   to-NAME from-NAME      for each NAME of tests/subformats.bash (to-vmdk, from-vhdx-fixed ...)
 #   to-vmdk-stream-fast    with --compression-level 1
 #   formats                all of these
+#   fleet                  many small images, beside a loop and xargs over the original
+#   overhead               what --resume, --hash and --verify cost
 #   commit rebase dd compare-scattered chain check-repair snapshot bench-read bench-write
 #                          what changes an image in place, and what only reads it
 #
 #   RUNS=5 MIB=4096 SCATTER_GIB=256     rounds, size of the image, size of the scattered one
 #   LARGE_GIB=1024                      size of the image that snapshots are taken of
+#   IMAGES=2000                         how many the fleet has
 #   DIR=/dev/shm                        where it happens; IMAGE=disk.raw: use this image
 #   CACHE=unsafe|none                   on a disk: our exit code 0 means that the data is on
 #                                       storage, the original's does not. unsafe asks the same
@@ -28,7 +31,7 @@ build=${BUILD:-$here/../../build}
 IMG=$(realpath "${IMG:-$build/mpi-img}")
 REF=${REF:-/usr/bin/qemu-img}
 pairs=$build/bench_pairs scatter=$build/bench_scatter
-RUNS=${RUNS:-5} MIB=${MIB:-4096} SCATTER_GIB=${SCATTER_GIB:-256} LARGE_GIB=${LARGE_GIB:-1024}
+RUNS=${RUNS:-5} MIB=${MIB:-4096} SCATTER_GIB=${SCATTER_GIB:-256} LARGE_GIB=${LARGE_GIB:-1024} IMAGES=${IMAGES:-2000}
 CACHE=${CACHE:-unsafe}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
@@ -54,7 +57,7 @@ mib_of() {
 # With BEFORE set, that shell text is run instead of the removal.
 race() {
     local row=$1 output=$2 i=0 names=() commands=() sizes=() pair line best= best_name=
-    local before=${BEFORE:-rm -f "$output"}
+    local before=${BEFORE:-rm -rf "$output"}
     shift 2
     for pair; do
         names+=("${pair%%=*}")
@@ -76,9 +79,10 @@ race() {
         fi
         i=$((i + 1))
     done <lines
-    rm -f "$output"
-    # how ours scales is no race against others
-    [ "$row" = threads ] || [ "$row" = ranks ] || [ -z "$best" ] || summary+=("$(printf '%-16s %6.2fx  against %s' "$row" "$best" "$best_name")")
+    rm -rf "$output"
+    # how ours scales, or what its own options cost, is no race against others
+    case $row in threads | ranks | overhead-*) best= ;; esac
+    [ -z "$best" ] || summary+=("$(printf '%-16s %6.2fx  against %s' "$row" "$best" "$best_name")")
 }
 
 # Cache options for ours and for the original.
@@ -343,6 +347,45 @@ row_ranks() {
     race ranks out "${list[@]}"
 }
 
+# -- many images ------------------------------------------------------------------------------------
+
+# Small images of real data, of 256 KiB to 2 MiB, cut out of the large one.
+make_small() {
+    local i n size bytes
+    input raw
+    bytes=$(stat -c %s raw)
+    mkdir small
+    for ((i = 0; i < IMAGES; i++)); do
+        size=$((256 << i % 4)) n=$((i * 7919 % (bytes / 2097152)))
+        dd if=raw of=small/$i bs=1K count=$size skip=$((n * 2048)) conv=sparse status=none
+        truncate -s "${size}K" small/$i
+    done
+}
+
+# A fleet beside what a shell does with the original, one at a time and as many as there are CPUs.
+row_fleet() {
+    [ -e small ] || make_small
+    local o="-f raw -O qcow2" n
+    n=$(nproc)
+    BEFORE="rm -rf out results; mkdir out" race fleet out \
+        "ours=$IMG fleet $o --results results --from small --to out" \
+        "a loop=for i in \$(ls small); do $REF convert $o small/\$i out/\$i || exit 1; done" \
+        "xargs -P $n=ls small | xargs -P $n -I{} $REF convert $o small/{} out/{}" \
+        "ours, xargs=ls small | xargs -P $n -I{} $IMG convert --threads 1 $o small/{} out/{}"
+}
+
+# What a journal, a hash and reading back cost: the lines' ratios.
+row_overhead() {
+    input raw
+    local o="$IMG convert $ours -f raw -O qcow2"
+    race overhead-raw out "plain=$o raw out" "--hash=$o --hash raw out" "--verify=$o --verify raw out"
+    # a journal wants its data synced
+    o="$IMG convert -f raw -O qcow2"
+    race overhead-journal out "plain=$o raw out" "--resume=$o --resume raw out"
+    race overhead-packed out "plain=$o -c raw out" "--resume=$o -c --resume raw out" \
+        "--hash=$o -c --hash raw out" "--verify=$o -c --verify raw out"
+}
+
 # the engine with nothing to do: messages alone
 row_engine() {
     local program=$build/bench_coordinator
@@ -379,7 +422,7 @@ row_direct() {
 
 all="raw-raw raw-qcow2 qcow2-raw qcow2-qcow2 pack-zlib pack-zlib6 pack-zstd zlib-raw zstd-raw
     compare check map info commit rebase dd compare-scattered chain check-repair snapshot
-    bench-read bench-write offload-xfs offload-btrfs threads ranks engine direct"
+    bench-read bench-write fleet overhead offload-xfs offload-btrfs threads ranks engine direct"
 [ $# -gt 0 ] || set -- $all
 for row; do
     case $row in to-* | from-*) continue ;; esac
