@@ -3,7 +3,7 @@
 # top. Prints what breaks a rule; no output is good.
 #
 #   base ◀─ io ◀─ image ◀─▶ formats ◀─ flow ◀─ cmd ◀─ main        (cli: base and the option tables)
-#   mpi: base alone                       flow ─▶ mpi/{unit,engine}.h
+#   mpi: base alone     cmd ─▶ fleet ─▶ flow     flow ─▶ mpi/{unit,engine}.h; fleet ─▶ crowd, frontier too
 #   report: base alone                     cmd ─▶ report
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,7 +39,8 @@ includes() {
     allowed src/flow "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|formats/(codec/codec|crypt/crypt)\.h|flow/[a-z0-9_]+\.h|mpi/(unit|engine)\.h"
     allowed src/report "$base|report/[a-z0-9_]+\.h"
     allowed src/cli "$base|cli/[a-z0-9_]+\.h|formats/(options|format|safety)\.h|flow/progress\.h"
-    allowed src/cmd "$base|cli/[a-z0-9_]+\.h|report/[a-z0-9_]+\.h|cmd/[a-z0-9_]+\.h|flow/[a-z0-9_]+\.h|image/[a-z0-9_]+\.h|$io|formats/[a-z0-9_]+\.h|mpi/engine\.h"
+    allowed src/fleet "$base|$io|image/[a-z0-9_]+\.h|formats/[a-z0-9_]+\.h|flow/[a-z0-9_]+\.h|fleet/[a-z0-9_]+\.h|mpi/(unit|engine|crowd|frontier)\.h"
+    allowed src/cmd "$base|cli/[a-z0-9_]+\.h|report/[a-z0-9_]+\.h|cmd/[a-z0-9_]+\.h|flow/[a-z0-9_]+\.h|fleet/[a-z0-9_]+\.h|image/[a-z0-9_]+\.h|$io|formats/[a-z0-9_]+\.h|mpi/engine\.h"
     local driver="$base|$io|image/(image|extent|secret)\.h|formats/[a-z0-9_]+\.h|formats/codec/codec\.h|formats/crypt/[a-z0-9_]+\.h"
     local folder
     allowed formats "$driver"
@@ -56,7 +57,7 @@ includes() {
 
 # Nothing below cmd/ prints to the user, exits or aborts.
 silence() {
-    sources src/base src/io src/image src/flow src/cli src/report formats mpi | grep '\.c$' |
+    sources src/base src/io src/image src/flow src/fleet src/cli src/report formats mpi | grep '\.c$' |
         grep -vE '^src/cli/' |
         xargs grep -nE '(^|[^a-z_])(printf|puts|perror|exit|_exit|abort)[[:space:]]*\(|fprintf\((stdout|stderr)' |
         grep -vE '^\S+:\s*(/?\*|//)' | sed 's/^/prints or exits below cmd: /' || true
