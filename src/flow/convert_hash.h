@@ -1,9 +1,9 @@
 /*
  * convert --hash, --verify: the hash of what the sources hold, made of the chunks that are read
- * anyway; and the same of the output, read back before it gets its name.
+ * anyway.
  *
  * A conversion that does not read all of it (what is left to a backing image), or that rank 0 does
- * alone, hashes the sources in a pass of its own.
+ * alone, hashes the sources in a pass of its own (prove.h).
  */
 #ifndef FLOW_CONVERT_HASH_H
 #define FLOW_CONVERT_HASH_H
@@ -37,23 +37,7 @@ int convert_hash_chunk(const struct convert_hash *h, struct chunk *c, struct err
 int convert_hash_take(struct convert_hash *h, uint64_t chunk, uint64_t guest, unsigned rank,
                       const void *bytes, size_t len, struct err *e);
 
-/* ---- after the pass, on every rank ----------------------------------------------------------- */
-
-/* What the hash is about. */
-struct convert_hashed {
-    const struct convert_options *o;
-    const struct source *source; /* open on every rank, or on rank 0 if that is `alone` */
-    bool alone;
-    const struct target_plan *plan;
-    uint64_t chunk_size;
-    struct telling *telling;
-};
-
-/* The hash goes to the report on rank 0. */
-int convert_hash_end(struct engine *g, struct convert_hash *h, const struct convert_hashed *of,
-                     struct err *e);
-/* Read the output back. Its writers are closed, on rank 0 its tables are written and synced. */
-int convert_verify(struct engine *g, const struct convert_hash *h, const struct convert_hashed *of,
-                   struct err *e);
+/* All chunks are taken: the hash. */
+int convert_hash_end(struct convert_hash *h, uint8_t *hash, struct err *e);
 
 #endif

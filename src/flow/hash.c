@@ -16,7 +16,7 @@
 #define DEPTH          2u /* the next chunk is there when one is done */
 
 /* One walk on one rank. */
-struct hashing {
+struct hash_pass {
     const struct hash_walk *walk;
     struct blkhash blkhash;
     struct read_rules read;
@@ -34,7 +34,7 @@ struct message {
 };
 
 struct worker {
-    const struct hashing *h;
+    const struct hash_pass *h;
     struct image_reader *reader;
     struct chunk chunk; /* one is enough: what stays until its slot is used again is the message */
     struct message told[DEPTH];
@@ -54,7 +54,7 @@ static void worker_free(void *worker)
 
 static int worker_new(void *ctx, unsigned depth, void **worker, struct err *e)
 {
-    const struct hashing *h = ctx;
+    const struct hash_pass *h = ctx;
     struct worker *w = mem_new(1, sizeof *w, e);
     (void)depth; /* DEPTH */
     if (!w)
@@ -79,7 +79,7 @@ static uint64_t data_of(const struct chunk *c)
 }
 
 /* Bytes of data, then what blkhash_chunk says. */
-static int tell(const struct hashing *h, struct chunk *c, struct err *e)
+static int tell(const struct hash_pass *h, struct chunk *c, struct err *e)
 {
     uint64_t data = data_of(c);
     c->n_message = 0;
@@ -93,7 +93,7 @@ static int tell(const struct hashing *h, struct chunk *c, struct err *e)
 static int prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need, struct err *e)
 {
     struct worker *w = worker;
-    const struct hashing *h = w->h;
+    const struct hash_pass *h = w->h;
     struct chunk *c = &w->chunk;
     struct message *told = &w->told[slot];
     uint64_t guest = unit * h->walk->chunk_size;
@@ -116,20 +116,20 @@ static int prepare(void *worker, uint64_t unit, unsigned slot, struct blob *need
 
 static enum unit_next next_unit(void *ctx, uint64_t *unit, struct err *e)
 {
-    struct hashing *h = ctx;
+    struct hash_pass *h = ctx;
     return (enum unit_next)partition_next(&h->partition, unit, e);
 }
 
 static unsigned avoid(void *ctx, uint64_t unit)
 {
-    const struct hashing *h = ctx;
+    const struct hash_pass *h = ctx;
     return h->walk->avoid(h->walk->ctx, unit);
 }
 
 static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, struct blob *grant,
                              struct err *e)
 {
-    struct hashing *h = ctx;
+    struct hash_pass *h = ctx;
     uint64_t data = 0, guest = unit * h->walk->chunk_size;
     const size_t skip = num_min(sizeof data, need->len);
     (void)grant;
@@ -144,15 +144,7 @@ static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, 
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static void fit_memory(const struct engine *g, const struct hash_walk *w, struct unit_job *job)
-{
-    uint64_t half = (w->memory ? w->memory : MEMORY_DEFAULT) / 2;
-    uint64_t each = w->chunk_size + 2 * source_largest_block(w->source);
-    uint64_t threads = num_max(engine_most_threads(g), w->least_workers);
-    job->max_workers = (unsigned)num_min(num_max(half / each, 1), threads);
-}
-
-static int begin(const struct hash_walk *w, struct hashing *h, struct err *e)
+static int begin(const struct hash_walk *w, struct hash_pass *h, struct err *e)
 {
     if (w->first_only && !w->source->n)
         return 0; /* a rank that does not take part */
@@ -165,12 +157,37 @@ static int begin(const struct hash_walk *w, struct hashing *h, struct err *e)
     return blkhash_order_new(&h->blkhash, &h->order, e);
 }
 
-int hash_walk(struct engine *g, const struct hash_walk *w, uint8_t *hash, struct err *e)
+int hash_pass_new(const struct hash_walk *w, struct hash_pass **out, struct err *e)
 {
-    struct hashing h = {.walk = w};
-    struct unit_job job = {
-        .ctx = &h,
+    struct hash_pass *p = *out = mem_new(1, sizeof *p, e);
+    if (!p)
+        return -1;
+    p->walk = w;
+    return begin(w, p, e);
+}
+
+void hash_pass_free(struct hash_pass *p)
+{
+    if (p)
+        blkhash_order_free(p->order);
+    free(p);
+}
+
+static unsigned fit_memory(const struct hash_walk *w, unsigned threads)
+{
+    uint64_t half = (w->memory ? w->memory : MEMORY_DEFAULT) / 2;
+    uint64_t each = w->chunk_size + 2 * source_largest_block(w->source);
+    uint64_t workers = num_max(threads, w->least_workers);
+    return (unsigned)num_min(num_max(half / each, 1), workers);
+}
+
+void hash_pass_job(struct hash_pass *p, unsigned threads, struct unit_job *job)
+{
+    const struct hash_walk *w = p->walk;
+    *job = (struct unit_job){
+        .ctx = p,
         .depth = DEPTH,
+        .max_workers = fit_memory(w, threads),
         .first_only = w->first_only,
         .least_workers = w->least_workers,
         .next = next_unit,
@@ -181,15 +198,29 @@ int hash_walk(struct engine *g, const struct hash_walk *w, uint8_t *hash, struct
         .worker_free = worker_free,
         .prepare = prepare,
     };
-    fit_memory(g, w, &job);
-    int status = engine_agree(g, begin(w, &h, e), e);
+}
+
+int hash_pass_end(struct hash_pass *p, uint8_t *hash, struct err *e)
+{
+    return blkhash_order_end(p->order, hash, e);
+}
+
+static int run_pass(struct engine *g, struct hash_pass *p, uint8_t *hash, struct err *e)
+{
+    struct unit_job job;
+    hash_pass_job(p, engine_most_threads(g), &job);
+    if (engine_run(g, &job, e) < 0)
+        return -1;
+    return engine_agree(g, engine_rank(g) == 0 ? hash_pass_end(p, hash, e) : 0, e);
+}
+
+int hash_walk(struct engine *g, const struct hash_walk *w, uint8_t *hash, struct err *e)
+{
+    struct hash_pass *p = NULL;
+    int status = engine_agree(g, hash_pass_new(w, &p, e), e);
     if (status == 0)
-        status = engine_run(g, &job, e);
-    if (status == 0) {
-        int ended = engine_rank(g) == 0 ? blkhash_order_end(h.order, hash, e) : 0;
-        status = engine_agree(g, ended, e);
-    }
-    blkhash_order_free(h.order);
+        status = run_pass(g, p, hash, e);
+    hash_pass_free(p);
     return status;
 }
 

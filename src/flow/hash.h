@@ -55,4 +55,15 @@ struct hash_walk {
 /* Every rank calls it; `hash` is rank 0's. */
 int hash_walk(struct engine *g, const struct hash_walk *w, uint8_t *hash, struct err *e);
 
+/* ---- the same, step by step ------------------------------------------------------------------ */
+
+/* On one rank; `w` is borrowed. */
+struct hash_pass;
+int hash_pass_new(const struct hash_walk *w, struct hash_pass **out, struct err *e);
+void hash_pass_free(struct hash_pass *p); /* NULL is fine */
+/* What is to be run, on ranks of up to so many threads. */
+void hash_pass_job(struct hash_pass *p, unsigned threads, struct unit_job *job);
+/* Rank 0, when it has run. */
+int hash_pass_end(struct hash_pass *p, uint8_t *hash, struct err *e);
+
 #endif

@@ -88,6 +88,11 @@ bool resume_enough(struct resume *r)
     return r->stopped;
 }
 
+void resume_set_stopped(struct resume *r)
+{
+    r->stopped = true;
+}
+
 bool resume_is_stopped(const struct resume *r)
 {
     return r->stopped;

@@ -58,6 +58,8 @@ bool resume_enough(struct resume *r);
 
 /* All that was done is on storage: record it. */
 int resume_write(struct resume *r, struct err *e);
+/* From now on resume_enough says so. */
+void resume_set_stopped(struct resume *r);
 /* Did resume_enough say so? */
 bool resume_is_stopped(const struct resume *r);
 /* Always -1: the error says how to go on. */
