@@ -1,12 +1,12 @@
 #include "formats/options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/size.h"
 
 struct option_value {
     const struct option_def *def;
@@ -21,83 +21,6 @@ struct options {
     struct option_value *v;
     size_t n;
 };
-
-/* ---- sizes ----------------------------------------------------------------------------------- */
-
-/* log2 of a suffix's factor, -1 if it is none */
-static int size_suffix(char c)
-{
-    static const char letters[] = "BKMGTPE";
-    const char *at = c ? strchr(letters, toupper((unsigned char)c)) : NULL;
-    return at ? (int)(at - letters) * 10 : -1;
-}
-
-/* The decimal digits after a point as a fraction of 2^64. Every suffix of a fraction that has at
- * most 64 binary digits has at most 64 too, so halves come out exactly and round as they should. */
-static uint64_t size_fraction(const char *digits, size_t n)
-{
-    unsigned __int128 f = 0;
-    while (n--)
-        f = (((unsigned __int128)(unsigned)(digits[n] - '0') << 64) + f) / 10;
-    return (uint64_t)f;
-}
-
-/* whole * 2^shift + fraction * 2^(shift - 64), the last rounded half up */
-static int size_scale(uint64_t whole, uint64_t fraction, int shift, uint64_t *out)
-{
-    unsigned __int128 v = (unsigned __int128)whole << shift;
-    unsigned __int128 part = ((unsigned __int128)fraction << shift) + (UINT64_C(1) << 63);
-    v += part >> 64;
-    if (v > UINT64_MAX)
-        return -ERANGE;
-    *out = (uint64_t)v;
-    return 0;
-}
-
-static bool size_is_hex(const char *text)
-{
-    return text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-}
-
-/* strtoull takes a sign; sizes have no minus */
-static const char *size_skip_lead(const char *text)
-{
-    while (isspace((unsigned char)*text))
-        text++;
-    return *text == '+' ? text + 1 : text;
-}
-
-int size_parse(const char *text, uint64_t *out)
-{
-    const char *at = size_skip_lead(text);
-    bool hex = size_is_hex(at);
-    if (!(hex ? isxdigit((unsigned char)at[2]) : isdigit((unsigned char)at[0])))
-        return -EINVAL;
-    char *end;
-    errno = 0;
-    uint64_t whole = strtoull(at, &end, hex ? 16 : 10);
-    bool large = errno == ERANGE;
-    uint64_t fraction = 0;
-    if (*end == '.' && !hex) {
-        size_t n = strspn(end + 1, "0123456789");
-        fraction = size_fraction(end + 1, n);
-        end += 1 + n;
-    }
-    int shift = size_suffix(*end);
-    if (shift >= 0)
-        end++;
-    if (*end || (fraction && shift <= 0))
-        return -EINVAL;
-    return large ? -ERANGE : size_scale(whole, fraction, shift < 0 ? 0 : shift, out);
-}
-
-/* "0x40k": taken, but frowned upon */
-static bool size_hex_suffix(const char *text)
-{
-    const char *at = size_skip_lead(text);
-    size_t n = strlen(at);
-    return size_is_hex(at) && n > 2 && !isxdigit((unsigned char)at[n - 1]);
-}
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
@@ -315,7 +238,7 @@ static void warn_hex_suffix(const struct options *o, const char *name, const cha
                             void (*warn)(const char *text))
 {
     const struct option_value *v = options_find(o, name);
-    if (!warn || !v || v->def->type != OPTION_SIZE || !size_hex_suffix(value))
+    if (!warn || !v || v->def->type != OPTION_SIZE || !size_is_doubtful(value))
         return;
     char text[128];
     snprintf(text, sizeof text, "Using a multiplier suffix on hex numbers is deprecated: %s",

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/size.h"
 
 enum option_type { OPTION_STR, OPTION_SIZE, OPTION_NUM, OPTION_BOOL };
 
@@ -48,9 +49,5 @@ bool options_bool(const struct options *o, const char *name, bool absent);
 /* Walk in table order over those with a value or a default; value is the text to show. Returns
  * false at the end. Start with *at = 0. */
 bool options_next(const struct options *o, size_t *at, const char **name, const char **value);
-
-/* Sizes as options and operands take them ("1.5k", "0x400", "10G"; cli.md "Sizes"):
- * 0 ok, -EINVAL malformed, -ERANGE too large (> 2^64-1). */
-int size_parse(const char *text, uint64_t *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Sizes as operands and options give them, and as people read them. */
+/* Sizes as operands give them, and as people read them. */
 #ifndef CLI_SIZE_H
 #define CLI_SIZE_H
 
@@ -6,13 +6,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/size.h"
 
-/* Parse a size below 2^63. `what` names it in the error ("image size", "start offset"). */
+/* size_take, with a warning where the size may be meant otherwise. */
 int size_operand(const char *text, const char *what, uint64_t *out, struct err *e);
-
-/* A whole decimal number from `min` to `max`. */
-int size_count(const char *text, const char *what, uint64_t min, uint64_t max, uint64_t *out,
-               struct err *e);
 
 #define SIZE_HUMAN_MAX 40
 /* "0 B", "1.29 MiB": three digits, the next unit from 1000 on. */
