@@ -37,7 +37,7 @@ static int amend_help(const struct format *format, struct err *e)
 /* Nothing is opened where -f says the format. */
 static int amend_help_of_format(const char *name, struct err *e)
 {
-    const struct format *format = target_format(name, e);
+    const struct format *format = wanted_format(name, e);
     return format ? amend_help(format, e) : -1;
 }
 

@@ -13,6 +13,7 @@
 #include "cmd/open.h"
 #include "cmd/target.h"
 #include "flow/convert.h"
+#include "flow/wanted.h"
 
 #define CONVERT_PROGRESS_STEP 1
 
@@ -29,35 +30,6 @@ struct convert_names {
 
 /* ---- the target's format and options --------------------------------------------------------- */
 
-static int convert_check_compress(const struct format *format, const struct options *o,
-                                  struct err *e)
-{
-    const char *preallocation = options_str(o, "preallocation", "off");
-    if (!format->supports_compression)
-        return err_set(e, ENOTSUP, "Compression not supported for this file format");
-    if (options_bool(o, "encryption", false) || options_str(o, "encrypt.format", NULL))
-        return err_set(e, ENOTSUP, "Compression and encryption not supported at the same time");
-    if (strcmp(preallocation, "off") != 0)
-        return err_set(e, ENOTSUP, "Compression and preallocation not supported at the same time");
-    return 0;
-}
-
-/* A backing file must come with its format, and there is no telling what it would mean for joined
- * sources. */
-static int convert_check_backing(const struct options *o, unsigned n_sources, struct err *e)
-{
-    const char *backing = options_str(o, "backing_file", NULL);
-    if (!backing)
-        return 0;
-    if (n_sources > 1)
-        return err_set(e, EINVAL,
-                       "Having a backing file for the target makes no sense when concatenating "
-                       "multiple input images");
-    if (!options_str(o, "backing_fmt", NULL))
-        return err_set(e, EINVAL, "Use of backing file requires explicit backing format");
-    return 0;
-}
-
 /* With -n there are no options: the image is there. */
 static int convert_plan_target(const struct convert_args *a, const struct convert_names *names,
                                struct options **out, struct err *e)
@@ -65,11 +37,11 @@ static int convert_plan_target(const struct convert_args *a, const struct conver
     AUTO(options_cleanup) struct options *o = NULL;
     if (a->no_create)
         return 0;
-    const struct format *format = target_format_creatable(convert_target_format(a), e);
+    const struct format *format = wanted_format_creatable(convert_target_format(a), e);
     if (!format || target_options(format, names->target, &a->options, &o, e) ||
-        target_backing(format, o, a->backing, a->backing_format, e) ||
-        convert_check_backing(o, names->n, e) ||
-        (a->compress && convert_check_compress(format, o, e)))
+        wanted_backing(format, o, a->backing, a->backing_format, e) ||
+        wanted_check_backing(o, names->n, e) ||
+        (a->compress && wanted_check_compress(format, o, e)))
         return -1;
     *out = MEM_TAKE(o);
     return 0;
@@ -89,7 +61,7 @@ static json_t *convert_target_spec(const struct convert_args *a, const char *nam
 {
     const struct image_args target = {.image_opts = a->target_image_opts,
                                       .format = a->target_image_opts ? a->target_format : NULL};
-    return a->no_create ? open_spec(&target, name, e) : target_spec(name, e);
+    return a->no_create ? open_spec(&target, name, e) : wanted_spec(name, e);
 }
 
 static int convert_names_fill(struct convert_names *n, const struct convert_args *a,

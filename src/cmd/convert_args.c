@@ -1,24 +1,20 @@
 #include "cmd/convert_args.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"
 #include "cli/size.h"
+#include "flow/wanted.h"
 
-#define SPARSE_DEFAULT (4 * KIB)
-#define SPARSE_MAX     (16 * MIB)
-#define SECTOR         512
 #define COROUTINES_MAX 16
-#define LEVEL_MAX      19 /* zstd's; zlib ends at 9 */
 #define TIME_LIMIT_MAX 999999999
 
 void convert_defaults(void *args)
 {
     struct convert_args *a = args;
-    a->sparse.size = SPARSE_DEFAULT;
+    a->sparse.size = WANTED_SPARSE;
     hash_arg_defaults(&a->hash);
 }
 
@@ -31,15 +27,7 @@ static int convert_take_sparse(void *field, const char *value, struct err *e)
 {
     struct sparse_arg *sparse = field;
     sparse->given = true;
-    if (size_operand(value, "buffer size for sparse output", &sparse->size, e))
-        return -1;
-    if (sparse->size % SECTOR || sparse->size > SPARSE_MAX)
-        return err_set(e, EINVAL,
-                       "Invalid buffer size for sparse output specified. Valid sizes are multiples "
-                       "of %d up to %" PRIu64 ". Select 0 to disable sparse detection (fully "
-                       "allocates output).",
-                       SECTOR, SPARSE_MAX);
-    return 0;
+    return wanted_sparse(value, &sparse->size, e);
 }
 
 static int convert_take_parallel(void *field, const char *value, struct err *e)
@@ -55,7 +43,7 @@ static int convert_take_parallel(void *field, const char *value, struct err *e)
 
 static int convert_take_level(void *field, const char *value, struct err *e)
 {
-    return size_count(value, "compression level", 1, LEVEL_MAX, field, e);
+    return wanted_level(value, field, e);
 }
 
 /* Seconds, or hours:minutes:seconds. */

@@ -107,7 +107,7 @@ static int create_options(const struct create_args *a, const struct format *form
 {
     AUTO(options_cleanup) struct options *o = NULL;
     if (target_options(format, spec, &a->options, &o, e) || create_set_size(o, size, e) ||
-        target_backing(format, o, a->backing, a->backing_format, e) ||
+        wanted_backing(format, o, a->backing, a->backing_format, e) ||
         create_check_backing(a, target, o, e))
         return -1;
     if (!options_given(o, "size"))
@@ -140,8 +140,8 @@ static int create_image(const struct create_args *a, const char *target, uint64_
                         const struct secrets *secrets, struct err *e)
 {
     AUTO(options_cleanup) struct options *o = NULL;
-    const struct format *format = target_format_creatable(a->format, e);
-    AUTO(json_cleanup) json_t *spec = format ? target_spec(target, e) : NULL;
+    const struct format *format = wanted_format_creatable(a->format, e);
+    AUTO(json_cleanup) json_t *spec = format ? wanted_spec(target, e) : NULL;
     if (!spec || create_options(a, format, target, spec, size, &o, e))
         return err_prefix(e, "%s: ", target);
     if (!a->quiet)

@@ -122,7 +122,7 @@ static int dd_plan_target(const struct dd_args *a, const json_t *spec, struct op
     const struct text_list none = {0};
     if (!format_find(a->target_format))
         return err_set(e, EINVAL, "Unknown file format");
-    const struct format *format = target_format_creatable(a->target_format, e);
+    const struct format *format = wanted_format_creatable(a->target_format, e);
     return format ? target_options(format, spec, &none, out, e) : -1;
 }
 
@@ -145,7 +145,7 @@ static int dd_images(struct command_run *r, const struct dd_operands *names,
     const struct dd_args *a = r->args;
     AUTO(options_cleanup) struct options *options = NULL;
     AUTO(json_cleanup) json_t *in = open_spec(&a->image, names->in, e);
-    AUTO(json_cleanup) json_t *out = in ? target_spec(names->out, e) : NULL;
+    AUTO(json_cleanup) json_t *out = in ? wanted_spec(names->out, e) : NULL;
     int status = out ? dd_plan_target(a, out, &options, e) : -1;
     if (engine_agree(r->engine, status, e))
         return -1;

@@ -1,12 +1,9 @@
 #include "cmd/hash_args.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/num.h"
-#include "cli/size.h"
+#include "flow/wanted.h"
 
 void hash_arg_defaults(struct hash_arg *a)
 {
@@ -18,14 +15,7 @@ void hash_arg_defaults(struct hash_arg *a)
 int hash_take_block_size(void *field, const char *value, struct err *e)
 {
     struct hash_arg *a = field;
-    if (size_operand(value, "block size", &a->block_size, e))
-        return -1;
-    if (num_is_pow2(a->block_size) && a->block_size >= BLKHASH_BLOCK_MIN &&
-        a->block_size <= BLKHASH_BLOCK_MAX)
-        return 0;
-    return err_set(e, EINVAL,
-                   "Invalid block size '%s': it must be a power of two between %u and %u", value,
-                   BLKHASH_BLOCK_MIN, BLKHASH_BLOCK_MAX);
+    return wanted_block_size(value, &a->block_size, e);
 }
 
 static int take_name(struct hash_arg *a, const char *name, size_t n, struct err *e)

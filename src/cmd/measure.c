@@ -77,7 +77,7 @@ static int measure_target(const struct measure_args *a, struct image *src,
                           struct measure_result *out, struct err *e)
 {
     AUTO(options_cleanup) struct options *o = NULL;
-    const struct format *format = target_format(a->target_format, e);
+    const struct format *format = wanted_format(a->target_format, e);
     if (!format)
         return -1;
     if (target_options(format, NULL, &a->options, &o, e))

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/message.h"
-#include "cli/size.h"
+#include "flow/wanted.h"
 #include "formats/format.h"
 
 /* Is an option of --image-opts there, and off? */
@@ -76,8 +76,5 @@ int open_cache(const char *text, const char *what, struct file_cache *out, struc
 
 int open_take_max_size(void *field, const char *value, struct err *e)
 {
-    uint64_t *size = field;
-    if (size_operand(value, "largest size", size, e))
-        return -1;
-    return *size ? 0 : err_set(e, EINVAL, "The largest size cannot be 0");
+    return wanted_max_size(value, field, e);
 }

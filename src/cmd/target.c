@@ -9,76 +9,11 @@
 #include "formats/protocol.h"
 #include "image/node.h"
 
-const struct format *target_format(const char *name, struct err *e)
-{
-    const struct format *format = format_find(name);
-    if (!format)
-        err_set(e, EINVAL, "Unknown file format '%s'", name);
-    return format;
-}
-
-const struct format *target_format_creatable(const char *name, struct err *e)
-{
-    const struct format *format = target_format(name, e);
-    if (format && !format->create_options) {
-        err_set(e, ENOTSUP, "Format driver '%s' does not support image creation", name);
-        return NULL;
-    }
-    return format;
-}
-
-static const char *target_protocol(const json_t *spec)
-{
-    const json_t *file = json_object_get(spec, "file");
-    return spec ? json_string_value(json_object_get(file, "driver")) : "file";
-}
-
-json_t *target_spec(const char *name, struct err *e)
-{
-    json_t *spec = NULL;
-    if (strncmp(name, "json:", 5) == 0)
-        err_set(e, ENOENT, "Unknown protocol 'json'");
-    else
-        spec = image_spec_of_name(name, e);
-    if (!spec || protocol_options_of(target_protocol(spec)))
-        return spec;
-    err_set(e, ENOTSUP, "Protocol driver '%s' does not support image creation",
-            target_protocol(spec));
-    json_decref(spec);
-    return NULL;
-}
-
 int target_options(const struct format *format, const json_t *spec, const struct text_list *lists,
                    struct options **out, struct err *e)
 {
-    static const struct option_def none[] = {{0}};
-    const struct option_def *tables[] = {format->create_options ? format->create_options : none,
-                                         protocol_options_of(target_protocol(spec)), NULL};
     AUTO_FREE char *text = text_list_join(lists, e);
-    AUTO(options_cleanup) struct options *o = text ? options_new(tables, e) : NULL;
-    if (!o || options_parse(o, text, NULL, e))
-        return -1;
-    *out = MEM_TAKE(o);
-    return 0;
-}
-
-static bool takes_backing(const struct format *format)
-{
-    const struct option_def *d = format->create_options;
-    while (d && d->name && strcmp(d->name, "backing_file") != 0)
-        d++;
-    return d && d->name;
-}
-
-int target_backing(const struct format *format, struct options *o, const char *backing,
-                   const char *backing_format, struct err *e)
-{
-    if ((backing || backing_format) && !takes_backing(format))
-        return err_set(e, ENOTSUP, "Backing file %snot supported for file format '%s'",
-                       backing ? "" : "format ", format->name);
-    if (backing && options_set(o, "backing_file", backing, e))
-        return -1;
-    return backing_format ? options_set(o, "backing_fmt", backing_format, e) : 0;
+    return text ? wanted_options(format, spec, text, out, e) : -1;
 }
 
 /* ---- help ------------------------------------------------------------------------------------ */
@@ -141,14 +76,14 @@ bool target_wants_help(const struct text_list *lists)
 
 int target_help(const char *format_name, const char *name, struct err *e)
 {
-    const struct format *format = target_format_creatable(format_name, e);
+    const struct format *format = wanted_format_creatable(format_name, e);
     struct help_list list = {0};
-    AUTO(json_cleanup) json_t *spec = format && name ? target_spec(name, e) : NULL;
+    AUTO(json_cleanup) json_t *spec = format && name ? wanted_spec(name, e) : NULL;
     if (!format || (name && !spec))
         return -1;
     help_list_add(&list, format->create_options);
     if (name)
-        help_list_add(&list, protocol_options_of(target_protocol(spec)));
+        help_list_add(&list, protocol_options_of(wanted_protocol(spec)));
     if (name)
         printf("Supported options:\n");
     else

@@ -1,4 +1,4 @@
-/* The format and the options of an image that is to be made. */
+/* The options of an image that is to be made, from several -o; what is to be known of them. */
 #ifndef CMD_TARGET_H
 #define CMD_TARGET_H
 
@@ -6,25 +6,12 @@
 
 #include "base/err.h"
 #include "cli/option.h"
+#include "flow/wanted.h"
 #include "formats/format.h"
 
-/* NULL with the error set: "Unknown file format 'x'". */
-const struct format *target_format(const char *name, struct err *e);
-/* The same, and it must be one that can be created. */
-const struct format *target_format_creatable(const char *name, struct err *e);
-
-/* What the name of a new image means: {"file": protocol node}. New reference; NULL with the error
- * set, also where nothing can be created. */
-json_t *target_spec(const char *name, struct err *e);
-
-/* The -o lists, against the tables of the format and of the protocol that `spec` names (NULL: that
- * of files). */
+/* wanted_options of the -o lists. */
 int target_options(const struct format *format, const json_t *spec, const struct text_list *lists,
                    struct options **out, struct err *e);
-
-/* -b/-B and -F become options of the image; either may be NULL. */
-int target_backing(const struct format *format, struct options *o, const char *backing,
-                   const char *backing_format, struct err *e);
 
 /* The lines of -o help, for one table. */
 void target_help_table(const struct option_def *table);
