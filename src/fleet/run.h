@@ -19,6 +19,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "fleet/request.h"
 #include "mpi/engine.h"
 
 #define FLEET_NOTHING       SIZE_MAX
@@ -27,7 +28,6 @@
 #define FLEET_PROGRESS_SECS 10.0
 
 struct fleet_item {
-    const json_t *record; /* borrowed: of the manifest, defaults filled in, names absolute */
     uint64_t bytes;       /* allocated bytes of the source: the work */
     size_t after;         /* the item that it waits for (it is backed by its target), or NOTHING */
     bool skip;            /* an earlier run has done it: counts as done, no result is told of it */
@@ -37,11 +37,15 @@ struct fleet_item {
 struct fleet_options {
     const struct fleet_item *items;
     size_t n;
+    /* Item `i` of the manifest as request.h wants it: asked for when it is begun, as a million of
+     * them are not kept in memory. New reference; NULL with the error set. */
+    json_t *(*record)(void *ctx, size_t i, struct err *e);
+    void *records;                /* its ctx */
+    struct request_common common; /* memory is that of a rank */
     unsigned retries;         /* of an image that failed; it is done again when all others are */
     bool fail_fast;           /* after the first that failed for good none is begun any more */
     unsigned max_in_flight;   /* images begun and not ended; 0 = no limit */
     uint64_t rate_limit;      /* bytes a second over all ranks; 0 = none */
-    uint64_t memory;          /* a rank; 0 = CONVERT_MEMORY_DEFAULT */
     uint64_t whole_below;     /* smaller images are done whole; 0 = FLEET_WHOLE_BELOW */
     double progress_interval; /* seconds; 0 = FLEET_PROGRESS_SECS */
     double time_limit;        /* seconds; 0 = none but that of the batch job */
