@@ -28,9 +28,9 @@
 #define FLEET_PROGRESS_SECS 10.0
 
 struct fleet_item {
-    uint64_t bytes;       /* allocated bytes of the source: the work */
-    size_t after;         /* the item that it waits for (it is backed by its target), or NOTHING */
-    bool skip;            /* an earlier run has done it: counts as done, no result is told of it */
+    uint64_t bytes; /* allocated bytes of the source: the work */
+    size_t after;   /* the item that it waits for (it is backed by its target), or NOTHING */
+    bool skip;      /* an earlier run has done it: counts as done, no result is told of it */
 };
 
 /* The same on every rank, but that items are rank 0's alone. */
