@@ -88,7 +88,9 @@ static int begin(struct conversion *c, struct err *e)
     if (source_open(c->o, &c->source, e) < 0)
         return -1;
     c->report->skipped_all = skips_all(c);
-    c->plan.size = c->source.size;
+    c->plan.size = c->report->size = c->source.size;
+    snprintf(c->report->source_format, sizeof c->report->source_format, "%s",
+             image_format_name(c->source.parts[0].image));
     if (c->o->bitmaps && bitmaps_check(c->o, &c->source, e) < 0)
         return -1;
     if (c->o->resume && resume_begin(c->o, &c->source, &c->plan, &c->resume, e) < 0)
@@ -102,6 +104,7 @@ static int begin(struct conversion *c, struct err *e)
     if (begin_hash(c, e) < 0)
         return -1;
     set_rules(c);
+    c->plan.chunk = c->target.chunk_size;
     c->telling.size = c->source.size;
     c->telling.passes = 1 + c->o->verify + (c->o->hash.kind && !c->hash.on);
     if (c->report->exact && source_data_bytes(&c->source, &c->telling.data_total, e) < 0)
@@ -118,6 +121,7 @@ static struct conversion *conversion_new(const struct convert_options *o, struct
     struct conversion *c = mem_new(1, sizeof *c, e);
     r->removed[0] = r->kept[0] = '\0';
     r->stopped = false;
+    r->data = 0;
     if (!c)
         return NULL;
     c->o = o;
@@ -144,21 +148,36 @@ bool conversion_is_finished(const struct conversion *c)
     return c->plan.finished;
 }
 
-static int join(struct conversion *c, const struct blob *plan, struct err *e)
+static int take_plan(struct conversion *c, const struct blob *plan, struct err *e)
 {
     if (plan->len != sizeof c->plan)
         return err_set(e, EPROTO, "A plan of %zu bytes", plan->len);
     memcpy(&c->plan, plan->data, sizeof c->plan);
-    if (c->plan.alone || c->plan.finished)
-        return 0;
+    c->chunk_size = c->plan.chunk;
+    c->telling.size = c->plan.size;
+    return 0;
+}
+
+static int open_same_source(struct conversion *c, struct err *e)
+{
     if (source_open(c->o, &c->source, e) < 0)
         return -1;
     if (c->source.size != c->plan.size)
         return err_set(e, EIO, "The source has another size on this rank");
-    if (target_join(c->o, &c->plan, &c->target, e) < 0 || begin_hash(c, e) < 0)
+    return 0;
+}
+
+static int join(struct conversion *c, const struct blob *plan, struct err *e)
+{
+    if (take_plan(c, plan, e) < 0)
+        return -1;
+    if (c->plan.alone || c->plan.finished)
+        return 0;
+    if (open_same_source(c, e) < 0 || target_join(c->o, &c->plan, &c->target, e) < 0 ||
+        begin_hash(c, e) < 0)
         return -1;
     set_rules(c);
-    return 0;
+    return c->chunk_size == c->plan.chunk ? 0 : err_set(e, EPROTO, "Another chunk on this rank");
 }
 
 int conversion_join(const struct convert_options *o, struct convert_report *r, unsigned rank,
@@ -166,6 +185,16 @@ int conversion_join(const struct convert_options *o, struct convert_report *r, u
 {
     struct conversion *c = *out = conversion_new(o, r, rank, e);
     return c ? join(c, plan, e) : -1;
+}
+
+int conversion_attend(const struct convert_options *o, struct convert_report *r, unsigned rank,
+                      const struct blob *plan, enum conversion_pass pass, struct conversion **out,
+                      struct err *e)
+{
+    struct conversion *c = *out = conversion_new(o, r, rank, e);
+    if (!c || take_plan(c, plan, e) < 0)
+        return -1;
+    return pass == CONVERSION_HASH ? open_same_source(c, e) : 0;
 }
 
 static bool is_remote(const struct conversion *c)
@@ -194,6 +223,12 @@ static void fit_memory(const struct conversion *c, const struct conversion_crew 
     uint64_t threads = num_max(crew->threads, job->least_workers);
     job->max_workers = (unsigned)num_min(threads, num_min(chunks, readers));
     job->depth = (unsigned)num_min(num_max(chunks / job->max_workers, 1), most);
+}
+
+uint64_t conversion_worker_memory(const struct conversion *c)
+{
+    uint64_t chunk = c->target.chunk_size * (target_packed_max(&c->target) ? 2 : 1);
+    return chunk + 2 * source_largest_block(&c->source);
 }
 
 void conversion_job(struct conversion *c, const struct conversion_crew *crew, struct unit_job *job)

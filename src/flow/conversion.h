@@ -33,6 +33,12 @@ struct blob conversion_plan(struct conversion *c);
 int conversion_join(const struct convert_options *o, struct convert_report *r, unsigned rank,
                     const struct blob *plan, struct conversion **out, struct err *e);
 
+/* Another rank, for a pass over what is written alone (below). */
+enum conversion_pass { CONVERSION_HASH, CONVERSION_VERIFY, CONVERSION_PASSES };
+int conversion_attend(const struct convert_options *o, struct convert_report *r, unsigned rank,
+                      const struct blob *plan, enum conversion_pass pass, struct conversion **out,
+                      struct err *e);
+
 /* There is nothing to do: an earlier run has finished it. */
 bool conversion_is_finished(const struct conversion *c);
 /* Rank 0 does it alone (an image with tables is written in place): by this, not by the job. */
@@ -45,11 +51,18 @@ struct conversion_crew {
 };
 /* The units, within the memory of the options: depth, and how many workers a rank may run. */
 void conversion_job(struct conversion *c, const struct conversion_crew *crew, struct unit_job *job);
+/* Bytes of data that a worker holds which has one chunk. */
+uint64_t conversion_worker_memory(const struct conversion *c);
+/* What was reported of a unit, also one of a pass: guest bytes of data that it had. */
+uint64_t conversion_data_of(const struct blob *need);
 /* So many workers share the rate limit; before they begin. */
 void conversion_share(struct conversion *c, unsigned workers);
 /* With resume: as if a signal had come. What is out is done, finish ends in an error that says how
  * to go on. */
 void conversion_stop(struct conversion *c);
+
+/* All of it, from what was begun on one rank alone to the name. */
+int conversion_run(struct engine *g, struct conversion *c, struct err *e);
 
 /* Rank 0, when all ranks have settled: tables, header; without a name yet. */
 int conversion_finish(struct conversion *c, struct err *e);
@@ -58,7 +71,6 @@ void conversion_leave(struct conversion *c);
 
 /* ---- proving, after that, in this order ------------------------------------------------------ */
 
-enum conversion_pass { CONVERSION_HASH, CONVERSION_VERIFY, CONVERSION_PASSES };
 /* Is there such a pass to run? */
 bool conversion_has_pass(const struct conversion *c, enum conversion_pass pass);
 /* Every rank that takes part. It opens for all ranks of g; where ranks come by and by, each brings

@@ -44,7 +44,16 @@ static int place_after(struct conversion *c, const struct journal_record *r, uns
     if (c->placer && placer_place(c->placer, r->chunk, r->need, r->n_need, &c->granted, e) < 0)
         return -1;
     telling_progress(&c->telling, guest, r->data);
+    c->report->data += r->data;
     return c->resume ? resume_placed(c->resume, r, c->placer ? &c->granted : NULL, e) : 0;
+}
+
+uint64_t conversion_data_of(const struct blob *need)
+{
+    uint64_t data = 0; /* comes first, in chunk_report and of a pass */
+    if (need->len >= sizeof data)
+        memcpy(&data, need->data, sizeof data);
+    return data;
 }
 
 static enum unit_place place(void *ctx, uint64_t unit, const struct blob *need, struct blob *grant,
@@ -86,6 +95,8 @@ static int collect(void *ctx, uint64_t unit, const struct blob *done, struct err
 static int tick(void *ctx, struct err *e)
 {
     const struct conversion *c = ctx;
+    if (c->report->give_up)
+        return c->report->give_up(c->report->ctx) ? err_set(e, EINTR, "Stopped") : 0;
     int sig = c->resume ? 0 : signals_stop(); /* see enough() */
     return sig ? err_set(e, EINTR, "Stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
 }

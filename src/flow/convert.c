@@ -58,7 +58,7 @@ static int prove(struct engine *g, struct conversion *c, struct err *e)
     return 0;
 }
 
-static int convert_steps(struct engine *g, struct conversion *c, struct err *e)
+int conversion_run(struct engine *g, struct conversion *c, struct err *e)
 {
     bool first = engine_rank(g) == 0;
     if (conversion_is_finished(c))
@@ -77,7 +77,7 @@ int convert_run(struct engine *g, const struct convert_options *o, struct conver
     struct conversion *c = NULL;
     int status = set_up(g, o, r, &c, e);
     if (status == 0)
-        status = convert_steps(g, c, e);
+        status = conversion_run(g, c, e);
     if (c)
         conversion_end(c, status, e);
     return status;

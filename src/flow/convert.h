@@ -74,8 +74,13 @@ struct convert_report {
     struct progress progress;
     bool exact; /* -p: look through the map first, so that percent is of data, not of size */
     void (*warn)(void *ctx, const char *text);
+    /* Is it to be given up? Asked often, by several threads; NULL: when a signal says so. */
+    bool (*give_up)(void *ctx);
     void *ctx;
     /* out */
+    uint64_t size;            /* guest bytes of the sources */
+    uint64_t data;            /* of them data that was moved */
+    char source_format[32];   /* of the first */
     bool skipped_all;         /* the window begins behind the source's end */
     uint8_t hash[DIGEST_MAX]; /* of what the sources hold, if one was asked for */
     uint64_t hash_size;       /* guest bytes that it is about */

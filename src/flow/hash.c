@@ -1,5 +1,6 @@
 #include "flow/hash.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -120,6 +121,14 @@ static enum unit_next next_unit(void *ctx, uint64_t *unit, struct err *e)
     return (enum unit_next)partition_next(&h->partition, unit, e);
 }
 
+static int tick(void *ctx, struct err *e)
+{
+    const struct hash_walk *w = ((const struct hash_pass *)ctx)->walk;
+    if (!w->give_up)
+        return walk_tick(NULL, e);
+    return w->give_up(w->ctx) ? err_set(e, EINTR, "Stopped") : 0;
+}
+
 static unsigned avoid(void *ctx, uint64_t unit)
 {
     const struct hash_pass *h = ctx;
@@ -193,7 +202,7 @@ void hash_pass_job(struct hash_pass *p, unsigned threads, struct unit_job *job)
         .next = next_unit,
         .avoid = w->avoid ? avoid : NULL,
         .place = place,
-        .tick = walk_tick,
+        .tick = tick,
         .worker_new = worker_new,
         .worker_free = worker_free,
         .prepare = prepare,

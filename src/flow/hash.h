@@ -49,6 +49,7 @@ struct hash_walk {
     /* rank 0, may be NULL */
     unsigned (*avoid)(void *ctx, uint64_t chunk);             /* as in unit.h */
     void (*passed)(void *ctx, uint64_t guest, uint64_t data); /* `data` bytes of a chunk there */
+    bool (*give_up)(void *ctx); /* asked often; NULL: when a signal says so */
     void *ctx;
 };
 

@@ -31,14 +31,24 @@ static void passed(void *ctx, uint64_t guest, uint64_t data)
     telling_progress(p->of.telling, guest, data);
 }
 
+static bool give_up(void *ctx)
+{
+    const struct proof *p = ctx;
+    const struct convert_report *r = p->of.telling->report;
+    return r->give_up(r->ctx);
+}
+
 static struct proof *proof_new(const struct proof_of *of, struct err *e)
 {
     struct proof *p = mem_new(1, sizeof *p, e);
     if (!p)
         return NULL;
     p->of = *of;
-    p->walk = (struct hash_walk){
-        .params = of->o->hash, .memory = of->o->memory, .passed = passed, .ctx = p};
+    p->walk = (struct hash_walk){.params = of->o->hash,
+                                 .memory = of->o->memory,
+                                 .passed = passed,
+                                 .give_up = of->telling->report->give_up ? give_up : NULL,
+                                 .ctx = p};
     return p;
 }
 

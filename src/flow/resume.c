@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/signals.h"
+#include "flow/deadline.h"
 #include "flow/identity.h"
 
 #define BATCH_MAX (16 * MIB) /* of records that wait for a sync */
@@ -44,17 +45,9 @@ struct resume {
     double next;            /* when one is due */
     double turned_at;
     double longest; /* checkpoint */
-    double end;     /* the time is over; 0 = it never is */
-    double margin;  /* what is kept of it */
+    struct deadline deadline;
     bool stopped;
 };
-
-static double now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* ---- times ----------------------------------------------------------------------------------- */
 
@@ -63,28 +56,12 @@ static void set_interval(struct resume *r)
 {
     const char *ms = getenv("MPI_IMG_CHECKPOINT");
     r->least = r->interval = ms ? strtod(ms, NULL) / 1000 : INTERVAL_MIN;
-    r->next = now() + r->interval;
-}
-
-/* What is left of the batch job's time, or of the time that we were given. */
-static void set_end(struct resume *r)
-{
-    const char *job_end = getenv("SLURM_JOB_END_TIME");
-    double left = r->o->time_limit;
-    double of_job = job_end ? strtod(job_end, NULL) - (double)time(NULL) : 0;
-    /* a job that is over is not ours: its shell was left open */
-    if (of_job > 0)
-        left = left > 0 && left < of_job ? left : of_job;
-    if (left <= 0)
-        return;
-    r->end = now() + left;
-    r->margin = left / 10 < 30 ? left / 10 : 30;
+    r->next = clock_now() + r->interval;
 }
 
 bool resume_enough(struct resume *r)
 {
-    double margin = r->margin > 2 * r->longest ? r->margin : 2 * r->longest;
-    r->stopped |= signals_stop() || (r->end > 0 && now() >= r->end - margin);
+    r->stopped |= signals_stop() || deadline_is_near(&r->deadline, 2 * r->longest);
     return r->stopped;
 }
 
@@ -243,7 +220,7 @@ int resume_begin(const struct convert_options *o, const struct source *s, struct
         return -1;
     r->o = o;
     r->size = s->size;
-    set_end(r);
+    r->deadline = deadline_from_now(o->time_limit);
     return begin(r, s, plan, e);
 }
 
@@ -413,7 +390,7 @@ int resume_done(struct resume *r, uint64_t chunk, const void *edges, size_t len,
 
 bool resume_due(struct resume *r)
 {
-    double t = now();
+    double t = clock_now();
     size_t waiting = journal_waiting(r->journal);
     if (!waiting || !(t >= r->next || waiting > BATCH_MAX || signals_take_checkpoint()))
         return false;
@@ -426,7 +403,7 @@ int resume_persisted(struct resume *r, struct err *e)
 {
     if (journal_write(r->journal, e) < 0)
         return -1;
-    double t = now(), took = t - r->turned_at;
+    double t = clock_now(), took = t - r->turned_at;
     r->longest = took > r->longest ? took : r->longest;
     r->interval = took * INTERVAL_FACTOR;
     r->interval = r->interval < INTERVAL_MAX ? r->interval : INTERVAL_MAX;

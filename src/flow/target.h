@@ -26,6 +26,7 @@ struct target_plan {
     bool alone;          /* an image with tables is written in place: by rank 0 */
     bool go_on;          /* an earlier run has begun it: random and time are as they were */
     bool finished;       /* it was finished by an earlier run: there is nothing to do */
+    uint64_t chunk;      /* guest bytes of a unit, the same on all ranks */
     uint64_t time;       /* seconds since 1970 */
     uint8_t random[64];  /* for UUIDs and the like */
     char path[PATH_MAX]; /* the file to open */
