@@ -11,6 +11,7 @@
 #include "cli/size.h"
 #include "cmd/open.h"
 #include "cmd/target.h"
+#include "flow/measure.h"
 #include "formats/format.h"
 
 #define SIZE_NOT_GIVEN UINT64_MAX
@@ -82,10 +83,8 @@ static int measure_target(const struct measure_args *a, struct image *src,
         return -1;
     if (target_options(format, NULL, &a->options, &o, e))
         return measure_bad_options(format, e);
-    if (!format->measure)
-        return err_set(e, 0, "Block driver '%s' does not support size measurement", format->name);
     uint64_t size = src ? src->size : a->size;
-    return format->measure(o, size, src, out, e);
+    return measure_new(format, o, size, src, out, e);
 }
 
 /* ---- report ---------------------------------------------------------------------------------- */

@@ -108,15 +108,20 @@ int source_map(const struct source *s, uint64_t guest, uint64_t length, unsigned
     return 0;
 }
 
-int source_data_bytes(const struct source *s, uint64_t *bytes, struct err *e)
+int source_own_bytes(const struct source *s, unsigned stop_depth, uint64_t *bytes, struct err *e)
 {
     *bytes = 0;
     struct extent x;
     for (uint64_t at = 0; at < s->size; at += x.length) {
-        if (source_map(s, at, s->size - at, UINT_MAX, &x, e) < 0)
+        if (source_map(s, at, s->size - at, stop_depth, &x, e) < 0)
             return -1;
         if ((x.kind == EXTENT_DATA && !x.file_hole) || x.kind == EXTENT_PACKED)
             *bytes += x.length;
     }
     return 0;
+}
+
+int source_data_bytes(const struct source *s, uint64_t *bytes, struct err *e)
+{
+    return source_own_bytes(s, UINT_MAX, bytes, e);
 }

@@ -43,5 +43,7 @@ uint64_t source_largest_block(const struct source *s);
 
 /* Guest bytes that the map shows as data, for progress. */
 int source_data_bytes(const struct source *s, uint64_t *bytes, struct err *e);
+/* The same of the topmost images of a chain alone: those less deep than this. */
+int source_own_bytes(const struct source *s, unsigned stop_depth, uint64_t *bytes, struct err *e);
 
 #endif
