@@ -2,9 +2,10 @@
 # The shape of the source tree: who may include whom, how long things may be, what stands at the
 # top. Prints what breaks a rule; no output is good.
 #
-#   base ◀─ io ◀─ image ◀─▶ formats ◀─ flow ◀─ cmd ◀─ main        (cli: base and the option tables)
-#   mpi: base alone     cmd ─▶ fleet ─▶ flow     flow ─▶ mpi/{unit,engine}.h; fleet ─▶ crowd, frontier too
-#   report: base alone                     cmd ─▶ report
+#   base ◀─ io ◀─ image ◀─▶ formats ◀─ flow ◀─ fleet ◀─ cmd ◀─ main
+#                                       (cli: base and the option tables)
+#   mpi: base alone                       flow, fleet ─▶ mpi/{unit,engine}.h; fleet ─▶ mpi/{crowd,frontier}.h
+#   report: base alone                    cmd ─▶ report
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C

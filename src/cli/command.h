@@ -31,6 +31,10 @@ struct command {
     const char *operands;    /* as the syntax line shows them */
     const char *description; /* paragraphs for the manual page, an empty line between */
     const struct option_row *rows;
+    /* The i-th word of a list of its own (fields of a file that it reads); false: there are no
+     * more. NULL: it has none. */
+    bool (*word)(size_t i, const char **name, const char **help);
+    const char *words;                  /* title of that list */
     const struct exit_status *statuses; /* NULL = 0 and 1 as usual; ends with meaning NULL */
     size_t args_size;
     void (*defaults)(void *args); /* NULL = all zero */

@@ -103,17 +103,21 @@ static bool help_has_safe(const struct command *c)
     return false;
 }
 
+static void help_word(FILE *out, const char *name, const char *help)
+{
+    int n = fprintf(out, "  %s", name);
+    if (n + 2 > HELP_COLUMN) {
+        fprintf(out, "\n");
+        n = 0;
+    }
+    fprintf(out, "%*s", HELP_COLUMN - n, "");
+    syntax_wrap(out, help, HELP_COLUMN, HELP_COLUMN, HELP_WIDTH);
+}
+
 static void help_checks(FILE *out, const struct safety_check *list)
 {
-    for (const struct safety_check *c = list; c && c->name; c++) {
-        int n = fprintf(out, "  %s", c->name);
-        if (n + 2 > HELP_COLUMN) {
-            fprintf(out, "\n");
-            n = 0;
-        }
-        fprintf(out, "%*s", HELP_COLUMN - n, "");
-        syntax_wrap(out, c->help, HELP_COLUMN, HELP_COLUMN, HELP_WIDTH);
-    }
+    for (const struct safety_check *c = list; c && c->name; c++)
+        help_word(out, c->name, c->help);
 }
 
 static void help_safe(FILE *out)
@@ -133,6 +137,11 @@ void help_command(FILE *out, const struct command *c)
     fprintf(out, "\nArguments:\n");
     for (const struct option_row *row = c->rows; !option_row_ends(row); row++)
         help_row(out, row);
+    const char *name, *help;
+    if (c->word)
+        fprintf(out, "\n%s:\n", c->words);
+    for (size_t i = 0; c->word && c->word(i, &name, &help); i++)
+        help_word(out, name, help);
     if (help_has_safe(c))
         help_safe(out);
 }

@@ -181,6 +181,11 @@ static void manual_command(FILE *out, const struct command *c)
         roff_row_tag(out, row);
         roff_sentence(out, row->help);
     }
+    const char *name, *help;
+    if (c->word)
+        roff_paragraphs(out, c->words);
+    for (size_t i = 0; c->word && c->word(i, &name, &help); i++)
+        roff_item(out, name, help);
 }
 
 /* A line is PID@SECONDS.MICROSECONDS:POINT KEY VALUE ... */

@@ -1,6 +1,7 @@
 #include "cmd/command.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -9,7 +10,8 @@
 #include "formats/options.h"
 #include "image/image.h"
 
-#define THREADS_MAX 4096
+#define THREADS_MAX    4096
+#define TIME_LIMIT_MAX 999999999
 
 /* clang-format off */
 const struct command *const command_all[] = {
@@ -22,6 +24,7 @@ const struct command *const command_all[] = {
     &command_convert,
     &command_create,
     &command_dd,
+    &command_fleet,
     &command_hash,
     &command_info,
     &command_map,
@@ -90,6 +93,22 @@ int args_take_memory(void *field, const char *value, struct err *e)
 int args_take_rate(void *field, const char *value, struct err *e)
 {
     return size_operand(value, "rate limit", field, e);
+}
+
+int args_take_time(void *field, const char *value, struct err *e)
+{
+    unsigned hours = 0, minutes = 0, seconds = 0;
+    int n = 0;
+    struct err ignored = ERR_INIT;
+    bool clock = sscanf(value, "%5u:%2u:%2u%n", &hours, &minutes, &seconds, &n) == 3 && !value[n] &&
+                 !strpbrk(value, "+- ") && minutes < 60 && seconds < 60;
+    uint64_t *out = field;
+    if (clock)
+        *out = (uint64_t)hours * 3600 + minutes * 60 + seconds;
+    if ((clock && *out) ||
+        (!clock && !size_count(value, "time limit", 1, TIME_LIMIT_MAX, out, &ignored)))
+        return 0;
+    return err_set(e, EINVAL, "Invalid time limit '%s': seconds, or HH:MM:SS", value);
 }
 
 int args_take_engine(void *field, const char *value, struct err *e)

@@ -13,9 +13,9 @@ extern const struct command *const command_all[]; /* NULL-terminated, in the ord
 const struct command *command_find(const char *name);
 
 extern const struct command command_amend, command_bench, command_bitmap, command_check,
-    command_commit, command_compare, command_convert, command_create, command_dd, command_hash,
-    command_info, command_map, command_measure, command_rebase, command_report, command_resize,
-    command_snapshot;
+    command_commit, command_compare, command_convert, command_create, command_dd, command_fleet,
+    command_hash, command_info, command_map, command_measure, command_rebase, command_report,
+    command_resize, command_snapshot;
 
 /* How a parallel subcommand is to use the machine: the first member of its arguments. */
 struct engine_args {
@@ -39,6 +39,8 @@ int command_progress(const struct command_run *r, const struct progress_arg *arg
 int args_take_threads(void *field, const char *value, struct err *e);
 int args_take_memory(void *field, const char *value, struct err *e);
 int args_take_rate(void *field, const char *value, struct err *e);
+/* Seconds, or hours:minutes:seconds. */
+int args_take_time(void *field, const char *value, struct err *e);
 int args_take_engine(void *field, const char *value, struct err *e);
 /* -o: is it a legal list? */
 int args_check_list(void *field, const char *value, struct err *e);

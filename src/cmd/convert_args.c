@@ -9,7 +9,6 @@
 #include "flow/wanted.h"
 
 #define COROUTINES_MAX 16
-#define TIME_LIMIT_MAX 999999999
 
 void convert_defaults(void *args)
 {
@@ -44,23 +43,6 @@ static int convert_take_parallel(void *field, const char *value, struct err *e)
 static int convert_take_level(void *field, const char *value, struct err *e)
 {
     return wanted_level(value, field, e);
-}
-
-/* Seconds, or hours:minutes:seconds. */
-static int convert_take_time(void *field, const char *value, struct err *e)
-{
-    unsigned hours = 0, minutes = 0, seconds = 0;
-    int n = 0;
-    struct err ignored = ERR_INIT;
-    bool clock = sscanf(value, "%5u:%2u:%2u%n", &hours, &minutes, &seconds, &n) == 3 && !value[n] &&
-                 !strpbrk(value, "+- ") && minutes < 60 && seconds < 60;
-    uint64_t *out = field;
-    if (clock)
-        *out = (uint64_t)hours * 3600 + minutes * 60 + seconds;
-    if ((clock && *out) ||
-        (!clock && !size_count(value, "time limit", 1, TIME_LIMIT_MAX, out, &ignored)))
-        return 0;
-    return err_set(e, EINVAL, "Invalid time limit '%s': seconds, or HH:MM:SS", value);
 }
 
 int convert_args_check(const struct convert_args *a, struct err *e)
@@ -199,7 +181,7 @@ const struct option_row convert_rows[] = {
     ROW_FLAG(
         0, "resume", struct convert_args, resume,
         "Keep a journal beside the unfinished output, and go on with what an earlier run left"),
-    ROW_CONVERT_VALUE(0, "time-limit", "time", time_limit, convert_take_time,
+    ROW_CONVERT_VALUE(0, "time-limit", "time", time_limit, args_take_time,
                       "With --resume: stop before so many seconds, or HH:MM:SS, are over"),
     ROWS_ENGINE(struct convert_args),
     ROW_MEMORY(struct convert_args, engine.memory),

@@ -170,6 +170,16 @@ const struct manifest_item *manifest_item(const struct manifest *m, size_t i)
     return &m->items[i];
 }
 
+unsigned manifest_stores(const struct manifest *m)
+{
+    return m->n_stores;
+}
+
+const char *manifest_store(const struct manifest *m, unsigned i)
+{
+    return m->stores[i].folder;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* A file without a name for what cannot be read twice. */
@@ -344,6 +354,8 @@ void manifest_free(struct manifest *m)
         return;
     if (m->file)
         fclose(m->file);
+    for (unsigned i = 0; i < m->n_stores; i++)
+        free(m->stores[i].folder);
     json_decref(m->columns);
     names_free(m->names);
     free(m->folder);

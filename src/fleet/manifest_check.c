@@ -31,7 +31,7 @@ static const char *text_of(const json_t *record, const char *field)
 static void check_source(struct manifest *m, struct manifest_item *item, const char *name)
 {
     struct names_file f;
-    if (!names_is_path(name))
+    if (!name || !names_is_path(name))
         return;
     names_look(m->names, name, &f);
     item->source = f.key;
@@ -47,13 +47,29 @@ static int parent_length(const char *path)
     return slash && slash != path ? (int)(slash - path) : 1;
 }
 
+/* 1 + the number of the file system that a path is on; 0: there are too many. */
+static uint8_t find_store(struct manifest *m, dev_t device, const char *path)
+{
+    unsigned i = 0;
+    while (i < m->n_stores && m->stores[i].device != device)
+        i++;
+    if (i == m->n_stores && i < MANIFEST_STORES_MAX) {
+        m->stores[i].device = device;
+        m->stores[i].folder = strndup(path, (size_t)parent_length(path));
+        m->n_stores += m->stores[i].folder != NULL;
+    }
+    return i < m->n_stores ? (uint8_t)(i + 1) : 0;
+}
+
 static void check_target(struct manifest *m, struct manifest_item *item, const char *name)
 {
     struct names_file f;
-    if (!names_is_path(name))
+    if (!name || !names_is_path(name))
         return;
     names_look(m->names, name, &f);
     item->target = f.key;
+    item->replaces = f.allocated;
+    item->store = f.device ? find_store(m, f.device, name) : 0;
     if (!f.folder && !m->listed)
         manifest_complain(m, item->line, "The target's folder '%.*s' is not there",
                           parent_length(name), name);
@@ -91,17 +107,16 @@ static uint64_t hash_of(const json_t *record)
     return text ? names_hash(0, text, strlen(text)) : 0;
 }
 
-static int check_files(struct manifest *m, struct manifest_item *item, const json_t *record,
-                       struct err *e)
+static int check_request(struct manifest *m, struct manifest_item *item, const json_t *record,
+                         struct err *e)
 {
     static const struct request_common none;
     AUTO(request_cleanup) struct request *r = NULL;
     const char *target = text_of(record, "target");
-    item->request = hash_of(record);
-    check_source(m, item, text_of(record, "source"));
-    check_target(m, item, target);
     if (request_new(record, &none, &r, e))
         return -1;
+    item->request = hash_of(record);
+    item->compress = r->o.compress;
     return backing_of(r) ? check_backing(m, item, target, backing_of(r), e) : 0;
 }
 
@@ -116,7 +131,10 @@ int manifest_check_record(struct manifest *m, size_t i, const char *text, struct
         err_clear(e);
         return 0;
     }
-    int status = request_check(record, &sink) ? 0 : check_files(m, item, record, e);
+    int status = request_check(record, &sink) ? 0 : check_request(m, item, record, e);
+    /* also of a record that is wrong: others may count on its target */
+    check_source(m, item, text_of(record, "source"));
+    check_target(m, item, text_of(record, "target"));
     json_decref(record);
     return status;
 }

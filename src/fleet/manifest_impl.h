@@ -20,6 +20,11 @@ struct manifest {
     size_t n, room;
 
     struct names *names;
+    struct {
+        dev_t device;
+        char *folder;
+    } stores[MANIFEST_STORES_MAX];
+    unsigned n_stores;
     struct manifest_wrong *wrong; /* while it is checked */
     uint32_t *table;              /* 1 + item, by the key of its target */
     size_t table_mask;

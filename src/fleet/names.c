@@ -16,6 +16,7 @@
 struct folder {
     char *path;
     uint64_t key;
+    dev_t device;
     bool there, writable;
 };
 
@@ -83,6 +84,7 @@ static void folder_look(const char *path, struct folder *f)
     struct stat st;
     size_t n = strlen(path);
     f->there = f->writable = false;
+    f->device = 0;
     f->key = names_hash(0, path, n);
     if (n >= sizeof at)
         return;
@@ -96,6 +98,7 @@ static void folder_look(const char *path, struct folder *f)
     if (!found)
         return;
     const uint64_t id[] = {st.st_dev, st.st_ino};
+    f->device = st.st_dev;
     f->writable = access(n ? at : "/", W_OK | X_OK) == 0;
     f->key = names_hash(names_hash(0, id, sizeof id), path + n, strlen(path + n));
 }
@@ -125,6 +128,7 @@ static void look_in_folder(struct names *n, const char *path, struct names_file 
     const struct folder f = folder_find(n, folder);
     out->folder = f.there;
     out->writable = f.writable;
+    out->device = f.device;
     out->key = names_hash(f.key, path + slash, strlen(path + slash));
 }
 

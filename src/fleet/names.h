@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -24,6 +25,7 @@ char *names_absolute(const char *folder, const char *name, struct err *e);
 struct names_file {
     uint64_t key;
     bool folder;   /* the folder is there */
+    dev_t device;  /* the file system of it, or of the first of its parents that is there; 0 */
     bool writable; /* files can be made in it, or in the first of its parents that is there */
     bool there;
     uint64_t size, allocated; /* of a file that is there */

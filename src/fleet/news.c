@@ -116,7 +116,7 @@ void news_sum(const struct news *n, bool stopped, struct fleet_summary *out)
 {
     const struct fleet_progress *p = &n->progress;
     *out = (struct fleet_summary){
-        .status = stopped && p->left       ? FLEET_STOPPED
+        .status = stopped && p->left     ? FLEET_STOPPED
                   : p->failed || p->left ? FLEET_FAILED
                                          : FLEET_COMPLETE,
         .images = p->images,

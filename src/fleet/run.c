@@ -72,10 +72,8 @@ static int tell_lost(struct run *r, const char *why, struct err *e)
         json_t *record = r->o->record(r->o->records, item, e);
         AUTO_FREE char *text =
             mem_printf(e, "The image that it is to stand on was not made: %s", why);
-        const struct result lost = {.status = RESULT_FAILED,
-                                    .error = text,
-                                    .start = clock_wall(),
-                                    .end = clock_wall()};
+        const struct result lost = {
+            .status = RESULT_FAILED, .error = text, .start = clock_wall(), .end = clock_wall()};
         json_t *result = record && text ? result_new(record, &lost) : NULL;
         int status = result ? news_ended(&r->news, item, SCHEDULE_FAILED, 0, result, e) : -1;
         json_decref(record);
@@ -111,10 +109,8 @@ static int ended(struct run *r, size_t item, json_t *result, struct err *e)
 static int ended_early(struct run *r, size_t item, const json_t *record, const struct err *why,
                        struct err *e)
 {
-    const struct result result = {.status = RESULT_FAILED,
-                                  .error = why->text,
-                                  .start = clock_wall(),
-                                  .end = clock_wall()};
+    const struct result result = {
+        .status = RESULT_FAILED, .error = why->text, .start = clock_wall(), .end = clock_wall()};
     json_t *nothing = record ? NULL : json_object();
     json_t *json = record || nothing ? result_new(record ? record : nothing, &result) : NULL;
     json_decref(nothing);
@@ -286,8 +282,7 @@ static enum unit_next offer_more(struct run *r, const struct crowd_seat *s, uint
     struct worker *w = worker_of(r, s);
     struct lane *l = w->lane;
     if (w->alone || !l || pins_drain(&r->pins, s->rank, s->worker) || s->held >= lane_depth(l) ||
-        !lane_has_chunk(l, s->rank, true) ||
-        schedule_work(r->schedule, true, true) != WORK_CHUNK)
+        !lane_has_chunk(l, s->rank, true) || schedule_work(r->schedule, true, true) != WORK_CHUNK)
         return UNIT_LATER;
     return give_chunk(r, s, l, unit, brief, e);
 }
