@@ -156,18 +156,25 @@ char *fleet_args_results(const struct fleet_args *a, const struct operands *name
         .offset = offsetof(struct fleet_args, field), .help = (text)                               \
     }
 #define FLEET_TEXT(l, n, meta, field, text) ROW_TEXT(l, n, meta, struct fleet_args, field, text)
-#define FLEET_FLAG(l, n, field, text)       ROW_FLAG(l, n, struct fleet_args, field, text)
+/* Shown as operands. */
+#define FLEET_NAMED(n, meta, field, text)                                                          \
+    {                                                                                              \
+        .name = (n), .metavar = (meta), .take = TAKE_TEXT,                                         \
+        .offset = offsetof(struct fleet_args, field), .syntax = "", .help = (text)                 \
+    }
+#define FLEET_FLAG(l, n, field, text) ROW_FLAG(l, n, struct fleet_args, field, text)
 
 const struct option_row fleet_rows[] = {
     ROW_HELP,
-    FLEET_TEXT(0, "from", "folder", from,
-               "Instead of a manifest: convert all files of this folder and of those below it"),
-    FLEET_TEXT(0, "to", "folder", to,
-               "Where their targets go: the same path, with the ending of the target's format; "
-               "folders are made"),
-    FLEET_TEXT(0, "glob", "pattern", glob,
-               "Only files whose name fits the pattern (* and ?); with a '/' in it, the path below "
-               "the folder"),
+    FLEET_NAMED("from", "folder", from,
+                "Instead of a manifest: convert all files of this folder and of those below it"),
+    FLEET_NAMED("to", "folder", to,
+                "Where their targets go: the same path, with the ending of the target's format; "
+                "folders are made"),
+    FLEET_NAMED(
+        "glob", "pattern", glob,
+        "Only files whose name fits the pattern (* and ?); with a '/' in it, the path below "
+        "the folder"),
     FLEET_FLAG(0, "dry-run", dry_run,
                "Do nothing: check the manifest, measure all targets, print the plan"),
     FLEET_TEXT(0, "results", "file", results,

@@ -162,7 +162,8 @@ static void print_totals(const struct table *t)
            manifest_count(t->m), t->todo, t->done, t->wrong);
     printf("virtual %s, targets %s\n", virtual_size, target_size);
     if (t->not_measured)
-        printf("~ %zu of them have a format that cannot be measured: the bytes of their data\n",
+        printf("~ of %zu the bytes of data: the format cannot be measured, or a backing image "
+               "holds the rest\n",
                t->not_measured);
 }
 

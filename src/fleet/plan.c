@@ -76,12 +76,12 @@ static int measure_opened(const struct request *r, const struct source *s, struc
     snprintf(a->source_format, sizeof a->source_format, "%s", image_format_name(image));
     a->virtual_size = s->size;
     a->target_size = PLAN_UNKNOWN;
-    if (format->measure) {
+    if (format->measure && !r->o.backing_in_target) {
         if (measure_new(format, r->options, s->size, image, &result, e))
             return -1;
         a->target_size = a->needs = result.required;
     }
-    if (format->measure && !has_holes(r) && !r->o.backing_in_target)
+    if (a->target_size != PLAN_UNKNOWN && !has_holes(r))
         return 0;
     return source_own_bytes(s, r->o.backing_in_target ? 1 : UINT_MAX, &a->needs, e);
 }

@@ -17,7 +17,8 @@
 struct plan_row {
     char source_format[16]; /* "": the source cannot be opened (yet) */
     uint64_t virtual_size;
-    uint64_t target_size; /* as measure has it; PLAN_UNKNOWN: the format cannot be measured */
+    uint64_t target_size; /* as measure has it; PLAN_UNKNOWN: the format cannot be measured, or a
+                           * backing image holds the rest */
     uint64_t needs;       /* space that the target takes: its size, or where that is holes too
                            * (raw), or not known, the bytes that are data */
     char *why;            /* why the source cannot be opened or the target not be made; NULL */
