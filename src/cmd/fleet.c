@@ -208,11 +208,9 @@ static json_t *run_record(const struct fleet *f)
 {
     const struct engine *g = f->run->engine;
     json_t *threads = json_array(), *hosts = json_array();
-    char host[ENGINE_HOST_MAX];
     for (unsigned r = 0; r < engine_size(g); r++) {
-        engine_host_of(g, r, host);
         json_array_append_new(threads, json_integer(engine_threads_of(g, r)));
-        json_array_append_new(hosts, json_string(host));
+        json_array_append_new(hosts, json_string(engine_host(g, r)));
     }
     const char *name = f->args->from ? f->args->from : f->run->operands.text[0];
     return json_pack("{s:s, s:i, s:f, s:i, s:o, s:o, s:I, s:s}", "record", "run", "version", 1,

@@ -356,8 +356,10 @@ static int reported(void *ctx, const struct crowd_seat *s, uint64_t unit, const 
         back(r, s);
     if (g->kind == TASK_WHOLE)
         return whole_back(r, s, g, need, why, e);
-    if (g->kind != TASK_CHUNK)
+    if (g->kind != TASK_CHUNK) {
         lane_pin_back(g->lane, g->kind, why);
+        r->changed = true;
+    }
     return look_at(r, g->lane, e);
 }
 
