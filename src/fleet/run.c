@@ -240,6 +240,7 @@ static enum unit_next give_chunk(struct run *r, const struct crowd_seat *s, stru
     *g = (struct given){.kind = TASK_CHUNK, .lane = l, .slot = (unsigned)__builtin_ctz(~w->slots)};
     if (lane_give(l, s, &t, &g->ticket, e) < 0)
         return UNIT_FAILED;
+    r->changed |= l->o->job.avoid != NULL; /* the next one may be for those that this one was not */
     g->chunk = t.chunk;
     t.slot = g->slot;
     w->slots |= 1u << g->slot;
