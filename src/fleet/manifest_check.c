@@ -31,7 +31,7 @@ static const char *text_of(const json_t *record, const char *field)
 static void check_source(struct manifest *m, struct manifest_item *item, const char *name)
 {
     struct names_file f;
-    if (!name || !names_is_path(name))
+    if (!name || !*name || !names_is_path(name))
         return;
     names_look(m->names, name, &f);
     item->source = f.key;
@@ -64,7 +64,7 @@ static uint8_t find_store(struct manifest *m, dev_t device, const char *path)
 static void check_target(struct manifest *m, struct manifest_item *item, const char *name)
 {
     struct names_file f;
-    if (!name || !names_is_path(name))
+    if (!name || !*name || !names_is_path(name))
         return;
     names_look(m->names, name, &f);
     item->target = f.key;

@@ -47,7 +47,7 @@ static int take_target_format(struct request *r, const char *text, struct err *e
 
 static int take_options(struct request *r, const char *text, struct err *e)
 {
-    if (!options_list_ok(text))
+    if (*text && !options_list_ok(text))
         return err_set(e, EINVAL, "Invalid option list: %s", text);
     if (options_want_help(text))
         return err_set(e, EINVAL, "There is no help here");
