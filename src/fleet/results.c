@@ -22,6 +22,7 @@ struct results {
     char *path;
     time_t synced;
     bool dirty;
+    bool locked;
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -210,6 +211,28 @@ static int cut_torn(const struct results *r, struct err *e)
     return 0;
 }
 
+/* Whoever left it empty has removed it meanwhile: what is locked must be what has the name. */
+static bool has_name(const struct results *r)
+{
+    struct stat ours, named;
+    return fstat(r->fd, &ours) == 0 && stat(r->path, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
+static int open_locked(struct results *r, struct err *e)
+{
+    do {
+        if (r->fd >= 0)
+            close(r->fd);
+        r->fd = open(r->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+        if (r->fd < 0)
+            return err_errno(e, errno, "Could not open the results '%s'", r->path);
+        if (lock(r, e))
+            return -1;
+    } while (!has_name(r));
+    return 0;
+}
+
 int results_open(const char *path, struct results **out, struct err *e)
 {
     AUTO(results_cleanup) struct results *r = mem_new(1, sizeof *r, e);
@@ -219,10 +242,10 @@ int results_open(const char *path, struct results **out, struct err *e)
     r->path = mem_strdup(path, e);
     if (!r->path)
         return -1;
-    r->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (r->fd < 0)
-        return err_errno(e, errno, "Could not open the results '%s'", path);
-    if (lock(r, e) || check_head(r, e) || cut_torn(r, e))
+    if (open_locked(r, e))
+        return -1;
+    r->locked = true;
+    if (check_head(r, e) || cut_torn(r, e))
         return -1;
     r->synced = time(NULL);
     *out = MEM_TAKE(r);
@@ -282,11 +305,20 @@ int results_tick(struct results *r, struct err *e)
     return r->dirty && time(NULL) - r->synced >= SYNC_SECONDS ? sync_now(r, e) : 0;
 }
 
+/* A fleet that was refused leaves no file behind. */
+static void remove_empty(const struct results *r)
+{
+    struct stat st;
+    if (r->locked && fstat(r->fd, &st) == 0 && st.st_size == 0 && has_name(r))
+        unlink(r->path);
+}
+
 int results_close(struct results *r, struct err *e)
 {
     if (!r)
         return 0;
     int status = r->fd >= 0 ? sync_now(r, e) : 0;
+    remove_empty(r);
     if (r->fd >= 0)
         close(r->fd);
     free(r->path);

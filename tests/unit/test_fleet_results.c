@@ -230,13 +230,22 @@ static void test_locked(void **state)
     assert_int_equal(results_close(open_results(), &err), 0);
 }
 
+/* Nothing was written: nothing stays. */
+static void test_nothing_left(void **state)
+{
+    (void)state;
+    assert_int_equal(results_close(open_results(), &err), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_done),    TEST(test_changed),    TEST(test_other_request), TEST(test_torn),
-        TEST(test_damaged), TEST(test_no_results), TEST(test_locked),
+        TEST(test_done),   TEST(test_changed),      TEST(test_other_request),
+        TEST(test_torn),   TEST(test_damaged),      TEST(test_no_results),
+        TEST(test_locked), TEST(test_nothing_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
