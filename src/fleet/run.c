@@ -250,9 +250,12 @@ static enum unit_next give_chunk(struct run *r, const struct crowd_seat *s, stru
 /* Of the fleet's rate, the part of one of those that will be at work. */
 static uint64_t rate_of_whole(const struct run *r)
 {
-    size_t left = r->news.progress.left;
-    bool spread = schedule_in_flight(r->schedule) && r->rank->opened;
-    uint64_t sharers = spread ? r->workers : num_min(r->workers, num_max(left, 1));
+    uint64_t sharers = r->workers;
+    if (!schedule_has_lanes_left(r->schedule)) { /* a lane may have any number of workers */
+        sharers = num_min(sharers, num_max(r->news.progress.left, 1));
+        if (r->o->max_in_flight)
+            sharers = num_min(sharers, r->o->max_in_flight);
+    }
     return r->o->rate_limit / sharers + (r->o->rate_limit && r->o->rate_limit < sharers);
 }
 

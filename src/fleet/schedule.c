@@ -316,3 +316,8 @@ bool schedule_over(const struct schedule *s)
 {
     return s->begun == 0 && s->told == s->n_lost && (s->closed || s->ended == s->n);
 }
+
+bool schedule_has_lanes_left(const struct schedule *s)
+{
+    return s->spread_left || s->lanes;
+}

@@ -79,6 +79,8 @@ size_t schedule_in_flight(const struct schedule *s);
 /* Is there an image that may be begun now? */
 bool schedule_has_whole(const struct schedule *s);
 bool schedule_has_spread(const struct schedule *s);
+/* Are there spread images that are not ended? */
+bool schedule_has_lanes_left(const struct schedule *s);
 /* Nothing is begun, and nothing will be. */
 bool schedule_over(const struct schedule *s);
 
