@@ -323,6 +323,16 @@ static enum unit_next offer(void *ctx, const struct crowd_seat *s, uint64_t *uni
     return is_over(r) ? UNIT_NONE : UNIT_LATER;
 }
 
+static void stop(struct run *r)
+{
+    if (r->stopping)
+        return;
+    r->stopping = r->changed = true;
+    schedule_close(r->schedule);
+    for (unsigned i = 0; i < FLEET_LANES; i++)
+        lane_stop(&r->lane[i]);
+}
+
 /* ---- coming back ----------------------------------------------------------------------------- */
 
 static int whole_back(struct run *r, const struct crowd_seat *s, const struct given *g,
@@ -333,6 +343,8 @@ static int whole_back(struct run *r, const struct crowd_seat *s, const struct gi
         return record ? ended_early(r, g->item, record, why, e) : -1;
     }
     json_t *result = json_loadb(need->data, need->len, 0, NULL);
+    if (end_of(result) == SCHEDULE_STOPPED) /* its rank has got a signal */
+        stop(r);
     json_object_set_new(result, "spread", json_false());
     json_object_set_new(result, "rank", json_integer(s->rank));
     json_object_set_new(result, "worker", json_integer(s->worker));
@@ -399,16 +411,6 @@ static bool news(void *ctx)
     bool changed = r->changed;
     r->changed = false;
     return changed;
-}
-
-static void stop(struct run *r)
-{
-    if (r->stopping)
-        return;
-    r->stopping = r->changed = true;
-    schedule_close(r->schedule);
-    for (unsigned i = 0; i < FLEET_LANES; i++)
-        lane_stop(&r->lane[i]);
 }
 
 static int tick(void *ctx, struct err *e)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/signals.h"
 #include "fleet/result.h"
 #include "fleet/state.h"
 #include "flow/conversion.h"
@@ -43,6 +44,8 @@ static double expected_end(const struct whole *w, double now)
 static bool give_up(void *ctx)
 {
     const struct whole *w = ctx;
+    if (w->r->halted == 0 && signals_stop()) /* that rank 0 may not have got: it learns of it so */
+        w->r->halted = clock_now();
     double halted = w->r->halted;
     if (halted == 0)
         return false;
