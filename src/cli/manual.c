@@ -84,8 +84,9 @@ static const char description[] =
     "its exit codes are those of qemu-img 6.2; installed under the name qemu-img it takes its "
     "place.\n\n"
     "By default it works on all CPUs of the machine. Started by an MPI launcher (mpirun, "
-    "srun) the commands convert, compare, hash and map share their work out among all ranks; every "
-    "other "
+    "srun) the commands convert, fleet, compare, hash and map share their work out among all "
+    "ranks; "
+    "every other "
     "command is done by rank 0. Rank 0 alone prints, and all ranks end with the same exit code. "
     "The "
     "result is the same, byte for byte, whatever the number of threads and ranks.\n\n"
@@ -119,6 +120,7 @@ static const char *const files[][2] = {
     {"NAME.mpi-img-part",
      "The unfinished output NAME of create and convert. It is removed after a failure; one that a "
      "killed process has left is used again"},
+    {"MANIFEST.results", "What has become of the images of a fleet"},
 };
 
 static const char *const examples[][2] = {
@@ -133,6 +135,9 @@ static const char *const examples[][2] = {
     {"mpi-img convert --hash --verify -O qcow2 disk.vmdk disk.qcow2",
      "Read the output back before it gets its name, print a hash of its content"},
     {"mpi-img hash disk.vmdk disk.qcow2", "Two lines that begin alike: the same content"},
+    {"srun mpi-img fleet --from /images --to /cloud --glob '*.vmdk' -O qcow2 --verify",
+     "All images of a folder, in one batch job; the same command goes on where it was stopped"},
+    {"mpi-img fleet --dry-run fleet.jsonl", "What a fleet would do, and the space that it needs"},
     {"mpi-img measure -O qcow2 disk.raw", "The space that a conversion will need"},
 };
 

@@ -48,12 +48,14 @@ static double of_spread(const struct fleet_show *s)
     return done;
 }
 
+/* Of the last seconds. */
 static void sample_rate(struct fleet_show *s, double at, uint64_t moved)
 {
-    if (at - s->sample_at < SAMPLE_SECONDS && s->sample_at > s->began)
-        return;
-    if (at > s->sample_at && moved >= s->sample)
+    bool whole = at - s->sample_at >= SAMPLE_SECONDS, first = s->sample_at <= s->began;
+    if ((whole || first) && at > s->sample_at && moved >= s->sample)
         s->total.rate = (double)(moved - s->sample) / (at - s->sample_at);
+    if (!whole)
+        return;
     s->sample_at = at;
     s->sample = moved;
 }
@@ -267,6 +269,8 @@ int fleet_show_begin(struct fleet_show *s, size_t left, struct err *e)
 void fleet_show_end(struct fleet_show *s)
 {
     refresh(s);
+    if (s->total.seconds > 0)
+        s->total.rate = (double)s->total.bytes / s->total.seconds;
     board_finish(s->board, &s->total);
     if (s->json >= 0)
         json_total(s);

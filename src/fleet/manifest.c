@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/signals.h"
 #include "fleet/lines.h"
 #include "fleet/listing.h"
 #include "fleet/manifest_impl.h"
@@ -321,6 +322,9 @@ static int take_columns(struct manifest *m, const struct lines_record *r, struct
 
 static int read_record(struct manifest *m, const struct lines_record *r, struct err *e)
 {
+    int sig = signals_stop();
+    if (sig)
+        return err_set(e, EINTR, "Stopped by signal %d (%s)", sig, strsignal(sig));
     if (r->too_long) {
         manifest_complain(m, r->line, "It is longer than %zu bytes", LINES_MAX);
         return 0;

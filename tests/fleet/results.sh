@@ -56,7 +56,7 @@ checked
 [ "$(field target <chain.jsonl.results | sed 's,.*/,,' | tr -d '"\n')" = a.qcow2b.qcow2c.qcow2 ] ||
     bad "another order: $(field target <chain.jsonl.results)"
 
-sed 's,in/0.raw\(.*a.qcow2","target_format":"qcow2"}\)$,in/broken\1,' chain.jsonl >broken.jsonl
+sed '3s|in/0.raw|in/broken|' chain.jsonl >broken.jsonl
 printf 'QFI\373\0\0\0\3 no image' >in/broken
 try "$IMG" fleet broken.jsonl
 ended 1
