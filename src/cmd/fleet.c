@@ -286,7 +286,7 @@ static void say_summary(const struct fleet *f, const struct fleet_summary *s)
         return;
     size_human(s->bytes, bytes);
     size_human(s->seconds > 0 ? (uint64_t)((double)s->bytes / s->seconds) : 0, rate);
-    printf("%zu images: %zu done, %zu failed, %zu skipped, %zu left\n", s->images, s->done,
+    printf("%zu images: %zu done, %zu failed, %zu done before, %zu left\n", s->images, s->done,
            s->failed, s->skipped, s->left);
     printf("%s moved in %.1f seconds, %s/s, workers busy %.1f %%\n", bytes, s->seconds, rate,
            100 * s->busy);

@@ -166,8 +166,10 @@ char *fleet_args_results(const struct fleet_args *a, const struct operands *name
 
 const struct option_row fleet_rows[] = {
     ROW_HELP,
-    FLEET_NAMED("from", "folder", from,
-                "Instead of a manifest: convert all files of this folder and of those below it"),
+    FLEET_NAMED(
+        "from", "folder", from,
+        "Instead of a manifest: convert all files of this folder and of those below it, but "
+        "hidden ones, and those that a fleet leaves"),
     FLEET_NAMED("to", "folder", to,
                 "Where their targets go: the same path, with the ending of the target's format; "
                 "folders are made"),
@@ -178,7 +180,8 @@ const struct option_row fleet_rows[] = {
     FLEET_FLAG(0, "dry-run", dry_run,
                "Do nothing: check the manifest, measure all targets, print the plan"),
     FLEET_TEXT(0, "results", "file", results,
-               "Where results are appended (default: the manifest's name and '.results')"),
+               "Where results are appended (default: the manifest's name and '.results'; "
+               "without one fleet.results)"),
     FLEET_FLAG(0, "no-space-check", space_check_off,
                "Begin although the file systems of the targets seem to be too small"),
     FLEET_VALUE(0, "retries", "n", retries, fleet_take_retries,

@@ -162,6 +162,31 @@ static void forget_spread(struct fleet_show *s, size_t item)
             s->spread[i--] = s->spread[--s->n_spread];
 }
 
+/* Of one that is no longer at work. */
+static void not_running(struct fleet_show *s, size_t item)
+{
+    s->total.running -= s->total.running > 0;
+    forget_spread(s, item);
+    board_end(s->board, item);
+}
+
+static void show_again(void *ctx, size_t item, const char *why)
+{
+    struct fleet_show *s = ctx;
+    struct err e = ERR_INIT;
+    not_running(s, item);
+    if (s->args->quiet && s->json < 0)
+        return;
+    AUTO_FREE char *name = target_of(s, item, &e);
+    AUTO_FREE char *line = mem_printf(&e, "%s: %.*s; it will be tried again", name ? name : "?",
+                                      (int)strcspn(why, "\n"), why);
+    board_clear(s->board);
+    if (line && !s->args->quiet)
+        message_warning(line);
+    if (name && s->json >= 0)
+        json_image(s, name, "again", -1, json_pack("{s:s}", "error", why));
+}
+
 static void say_failure(struct fleet_show *s, const char *name, const char *why)
 {
     struct err e = ERR_INIT;
@@ -190,13 +215,11 @@ static void show_image(struct fleet_show *s, size_t item, const json_t *result)
     const char *name = fleet_show_name(s, text_in(result, "target"));
     const char *status = text_in(result, "status"), *error = text_in(result, "error");
     bool done = strcmp(status, "done") == 0;
-    s->total.running -= s->total.running > 0;
+    not_running(s, item);
     s->total.done += done;
     s->total.failed += strcmp(status, "failed") == 0;
     s->total.bytes += (uint64_t)json_integer_value(json_object_get(result, "bytes"));
     s->work_done += s->items[item].bytes;
-    forget_spread(s, item);
-    board_end(s->board, item);
     if (strcmp(status, "failed") == 0)
         say_failure(s, name, error);
     if (s->json >= 0)
@@ -244,6 +267,7 @@ struct fleet_watch fleet_show_watch(struct fleet_show *s)
     return (struct fleet_watch){
         .ctx = s,
         .started = show_started,
+        .again = show_again,
         .moved = show_moved,
         .warn = show_warn,
         .image = show_ended,

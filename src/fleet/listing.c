@@ -39,10 +39,21 @@ static const char *below(const struct listing *l, const FTSENT *f)
     return path + strspn(path, "/");
 }
 
+static bool is_ours(const char *name)
+{
+    static const char *const ends[] = {".mpi-img-part", ".mpi-img-journal", ".results"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        if (n > strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool matches(const struct listing *l, const FTSENT *f)
 {
     bool whole = strchr(l->pattern, '/');
-    return fnmatch(l->pattern, whole ? below(l, f) : f->fts_name, FNM_PATHNAME | FNM_PERIOD) == 0;
+    return !is_ours(f->fts_name) &&
+           fnmatch(l->pattern, whole ? below(l, f) : f->fts_name, FNM_PATHNAME | FNM_PERIOD) == 0;
 }
 
 static bool is_target_folder(const struct listing *l, const FTSENT *f)

@@ -11,7 +11,8 @@ const char *listing_extension(const char *format);
 
 /* Write {"source": from/a/b.vmdk, "target": to/a/b.qcow2} for each regular file whose name (or path
  * below `from`, where the pattern has a '/') matches, in the order of their names. What begins with
- * a dot, and what is in `to`, is left out, unless the pattern names the dot. */
+ * a dot (unless the pattern names it), what is in `to`, and what a fleet leaves itself
+ * (*.mpi-img-part, *.mpi-img-journal, *.results) is left out. */
 int listing_write(FILE *out, const char *from, const char *to, const char *pattern,
                   const char *format, struct err *e);
 

@@ -39,6 +39,8 @@ static void check_source(struct manifest *m, struct manifest_item *item, const c
     item->bytes = f.allocated;
     if (!f.there)
         manifest_complain(m, item->line, "The source '%s' is not there", name);
+    else if (f.is_folder)
+        manifest_complain(m, item->line, "The source '%s' is a folder", name);
 }
 
 static int parent_length(const char *path)
@@ -70,7 +72,9 @@ static void check_target(struct manifest *m, struct manifest_item *item, const c
     item->target = f.key;
     item->replaces = f.allocated;
     item->store = f.device ? find_store(m, f.device, name) : 0;
-    if (!f.folder && !m->listed)
+    if (f.is_folder)
+        manifest_complain(m, item->line, "The target '%s' is a folder", name);
+    else if (!f.folder && !m->listed)
         manifest_complain(m, item->line, "The target's folder '%.*s' is not there",
                           parent_length(name), name);
     else if (!f.writable && !f.there)

@@ -135,6 +135,7 @@ static void look_in_folder(struct names *n, const char *path, struct names_file 
 static void take_sizes(const struct stat *st, struct names_file *out)
 {
     out->there = true;
+    out->is_folder = S_ISDIR(st->st_mode);
     out->size = (uint64_t)st->st_size;
     out->allocated = (uint64_t)st->st_blocks * STAT_SECTOR;
 }

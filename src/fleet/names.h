@@ -28,6 +28,7 @@ struct names_file {
     dev_t device;  /* the file system of it, or of the first of its parents that is there; 0 */
     bool writable; /* files can be made in it, or in the first of its parents that is there */
     bool there;
+    bool is_folder;           /* it is there, but no file */
     uint64_t size, allocated; /* of a file that is there */
 };
 

@@ -65,12 +65,14 @@ static void no_longer_begun(struct news *n, size_t item)
     n->image[item].percent = 0;
 }
 
-void news_again(struct news *n, size_t item)
+void news_again(struct news *n, size_t item, const char *why)
 {
     no_longer_begun(n, item);
     n->progress.work_done -= n->image[item].work;
     n->image[item].work = 0;
     n->image[item].bytes = 0;
+    if (n->watch->again)
+        n->watch->again(n->watch->ctx, item, why);
 }
 
 int news_ended(struct news *n, size_t item, enum schedule_end how, uint64_t bytes,

@@ -31,7 +31,7 @@ void news_started(struct news *n, size_t item, unsigned attempt, bool spread);
 /* `done` (0 to 1) of it, with so many guest bytes of data. */
 void news_moved(struct news *n, size_t item, double done, uint64_t bytes);
 /* It has failed and will be begun again. */
-void news_again(struct news *n, size_t item);
+void news_again(struct news *n, size_t item, const char *why);
 int news_ended(struct news *n, size_t item, enum schedule_end how, uint64_t bytes,
                const json_t *result, struct err *e);
 /* Often. */

@@ -96,7 +96,7 @@ static int ended(struct run *r, size_t item, json_t *result, struct err *e)
     json_object_set_new(json, "attempts",
                         json_integer((json_int_t)schedule_attempts(r->schedule, item)));
     if (!schedule_ended(r->schedule, item, how)) {
-        news_again(&r->news, item);
+        news_again(&r->news, item, why ? why : "");
         return 0;
     }
     uint64_t bytes = (uint64_t)json_integer_value(json_object_get(json, "bytes"));

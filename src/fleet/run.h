@@ -75,6 +75,8 @@ struct fleet_progress {
 struct fleet_watch {
     void *ctx;
     void (*started)(void *ctx, size_t item, unsigned attempt, bool spread);
+    /* It has failed, but will be tried again: then it is told as started once more. */
+    void (*again)(void *ctx, size_t item, const char *why);
     /* Of a large image: percent of this attempt, 0 to 100. */
     void (*moved)(void *ctx, size_t item, double percent);
     void (*warn)(void *ctx, size_t item, const char *text);

@@ -18,15 +18,6 @@ END
 good "$IMG" fleet --dry-run --whole-below 1k plan.jsonl
 checked
 sed '/^virtual/,$d' .out >table
-cat >want <<'END'
-line  image           from   to      virtual    target  image is  after line
-   1  out/top.qcow2   raw    qcow2     1 MiB  ~ 98 KiB  spread    2
-   2  out/base.qcow2  qcow2  qcow2     2 MiB   512 KiB  spread    -
-   3  out/2.vhdx      qcow2  vhdx      3 MiB  ~ 320 KiB  spread    -
-   4  out/big.raw     qcow2  raw       1 TiB     1 TiB  spread    -
-END
-sed 's/  *//g' table >table.1
-sed 's/  *//g' want >want.1
 head -1 table | grep -q '^line  image' || bad "no head"
 for target in base.qcow2 big.raw; do
     source=$(sed -n "s|.*\"source\":\"\([^\"]*\)\",\"target\":\"out/$target.*|\1|p" plan.jsonl)
@@ -51,7 +42,7 @@ checked
 
 # the same by ranks
 if command -v mpirun >/dev/null; then
-    ranks 3 "$IMG" fleet --dry-run --whole-below 1k --threads 2 plan.jsonl >ranks.out 2>/dev/null
+    ranks 3 "$IMG" fleet --dry-run --whole-below 1k --threads 2 plan.jsonl >ranks.out 2>ranks.err || cat ranks.err >&2
     checked
     grep -v 'free' ranks.out | cmp - <(grep -v 'free' .out) || bad "three ranks plan otherwise"
 fi

@@ -41,7 +41,7 @@ results() { # results FILE: one record for each of fifty images
 # -- one rank, three ranks -------------------------------------------------------------------------
 manifest threads >threads.jsonl
 good "$IMG" fleet threads.jsonl
-said "50 images: 50 done, 0 failed, 0 skipped, 0 left"
+said "50 images: 50 done, 0 failed, 0 done before, 0 left"
 same threads
 results threads.jsonl.results
 
@@ -55,7 +55,7 @@ if command -v mpirun >/dev/null; then
     rc=0
     ranks 3 "$IMG" fleet --threads 2 ranks.jsonl >.out 2>.err || rc=$?
     ended 0
-    said "50 images: 50 done, 0 failed, 0 skipped, 0 left"
+    said "50 images: 50 done, 0 failed, 0 done before, 0 left"
     same ranks
     results ranks.jsonl.results
 fi

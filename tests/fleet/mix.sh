@@ -56,7 +56,7 @@ done_by() {
     mkdir many
     try "$@" m.jsonl
     ended 0
-    said ", 0 failed, 0 skipped, 0 left"
+    said ", 0 failed, 0 done before, 0 left"
     for f in one/*; do
         checked
         cmp -s "$f" "many/${f##*/}" || bad "$what: ${f##*/} is not what convert makes"

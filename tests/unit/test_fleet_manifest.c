@@ -254,6 +254,8 @@ static void test_wrong_records(void **state)
         {"{\"source\":\"\",\"target\":\"b\"}", "source: The name is empty"},
         {"{\"source\":\"a\",\"target\":\"json:{}\"}", "Unknown protocol 'json'"},
         {"{\"source\":\"missing\",\"target\":\"b\"}", "The source '%s/missing' is not there"},
+        {"{\"source\":\"sub\",\"target\":\"b\"}", "The source '%s/sub' is a folder"},
+        {"{\"source\":\"a\",\"target\":\"sub\"}", "The target '%s/sub' is a folder"},
         {"{\"source\":\"a\",\"target\":\"no/b\"}", "The target's folder '%s/no' is not there"},
         {"{\"source\":\"a\",\"target\":\"a\"}", "The source '%s/a' is the target of line 1"},
         {"{\"source\":\"a\",\"target\":\"sub/../a\"}", "The source '%s/a' is the target of line 1"},
@@ -357,8 +359,9 @@ static void test_long_line(void **state)
 static void test_listing(void **state)
 {
     (void)state;
-    static const char *const files[] = {"in/b.vmdk", "in/a.vmdk", "in/.hidden", "in/sub/c.d.vmdk",
-                                        "in/sub/none"};
+    static const char *const files[] = {"in/b.vmdk",       "in/a.vmdk",
+                                        "in/.hidden",      "in/x.vmdk.mpi-img-part",
+                                        "in/sub/c.d.vmdk", "in/sub/none"};
     struct manifest *m = NULL;
     json_t *defaults = json_pack("{s:s}", "target_format", "vpc");
     assert_int_equal(mkdir(scratch_name(&scratch, "in"), 0777), 0);
@@ -382,6 +385,11 @@ static void test_listing(void **state)
     from.glob = "sub/*";
     assert_int_equal(manifest_open(&from, &m, &wrong, &err), 0);
     assert_int_equal(manifest_count(m), 2);
+    manifest_free(m);
+    m = NULL;
+    from.glob = NULL;
+    assert_int_equal(manifest_open(&from, &m, &wrong, &err), 0);
+    assert_int_equal(manifest_count(m), 4);
     manifest_free(m);
     /* two sources, one target */
     write_file("in/a.vdi", "1234", 4);
