@@ -253,6 +253,7 @@ static void show_tick(void *ctx)
     struct fleet_show *s = ctx;
     char text[BOARD_TOTAL_MAX];
     refresh(s);
+    results_tick(s->results, &s->tick_error); /* what fails here fails again with the next record */
     board_draw(s->board, &s->total);
     if (s->json >= 0 && now() - s->json_at >= JSON_SECONDS)
         json_total(s);

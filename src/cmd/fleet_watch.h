@@ -40,6 +40,8 @@ struct fleet_show {
     } spread[FLEET_SPREAD];
     size_t n_spread;
 
+    struct err tick_error;
+
     char *failures[FLEET_FAILURES];
     size_t n_failures;
 };
