@@ -119,20 +119,27 @@ static int ended_early(struct run *r, size_t item, const json_t *record, const s
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
+/* NULL: it could not be had, which is the image's failure, or (the error is set) the run's. */
+static json_t *record_of(struct run *r, size_t item, struct err *e)
+{
+    json_t *record = r->o->record(r->o->records, item, e);
+    AUTO_FREE struct err *why = record ? NULL : mem_new(1, sizeof *why, e);
+    if (!why)
+        return record;
+    *why = *e;
+    err_clear(e);
+    ended_early(r, item, NULL, why, e);
+    return NULL;
+}
+
 static int open_lane(struct run *r, struct lane *l, struct err *e)
 {
     size_t item;
     if (!schedule_take_spread(r->schedule, &item))
         return 0;
-    json_t *record = r->o->record(r->o->records, item, e);
-    if (!record) {
-        AUTO_FREE struct err *why = mem_new(1, sizeof *why, e);
-        if (!why)
-            return -1;
-        *why = *e;
-        err_clear(e);
-        return ended_early(r, item, NULL, why, e);
-    }
+    json_t *record = record_of(r, item, e);
+    if (!record)
+        return e->set ? -1 : 0;
     news_started(&r->news, item, schedule_attempts(r->schedule, item), true);
     r->changed = true;
     return lane_begin(l, item, ++r->attempts, record, e);
@@ -266,10 +273,14 @@ static enum unit_next give_whole(struct run *r, const struct crowd_seat *s, uint
     size_t item;
     if (!schedule_take_whole(r->schedule, &item))
         return UNIT_LATER;
-    AUTO(json_decrefp) json_t *record = r->o->record(r->o->records, item, e);
-    AUTO_FREE char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
-    if (!text)
+    AUTO(json_decrefp) json_t *record = record_of(r, item, e);
+    if (!record)
+        return e->set ? UNIT_FAILED : UNIT_LATER;
+    AUTO_FREE char *text = json_dumps(record, JSON_COMPACT);
+    if (!text) {
+        err_nomem(e);
         return UNIT_FAILED;
+    }
     news_started(&r->news, item, schedule_attempts(r->schedule, item), false);
     worker_of(r, s)->alone = true;
     r->given[s->id] = (struct given){.kind = TASK_WHOLE, .item = item};
