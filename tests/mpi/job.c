@@ -83,6 +83,7 @@ static void jobs_complete(void)
         complete("units that avoid a rank");
         trial_init(&trial, 800, seed);
         trial.checkpoint_every = 1 + 4 * seed;
+        trial.least_persists = 2; /* then the first was made on all ranks */
         trial.sleep_us = 100;
         trial.one_step = seed % 2;
         complete("checkpoints");

@@ -199,11 +199,11 @@ static void hold(struct trial *t)
         ;
 }
 
-/* A checkpoint that is to fail must come before the end, however slow the keeper is. */
+/* So many checkpoints must come before the end, however slow the keeper is. */
 static void await_persist(struct trial *t, uint64_t unit)
 {
-    bool late = t->fail_persist && unit > t->units / 2;
-    for (unsigned i = 0; late && i < 5000 && atomic_load(&t->persists) < 3; i++)
+    bool late = unit > t->units / 2;
+    for (unsigned i = 0; late && i < 5000 && atomic_load(&t->persists) < t->least_persists; i++)
         usleep(1000);
 }
 
@@ -265,7 +265,7 @@ static int trial_persist(void *ctx, struct err *e)
         atomic_store(&t->wrong, true);
     dawdle(t, n, 8);
     atomic_store(&t->persisting, false);
-    return t->fail_persist && n == 3 ? fail(e, "persist", 0) : 0;
+    return t->fail_persist && n == t->least_persists ? fail(e, "persist", 0) : 0;
 }
 
 static int trial_settle(void *ctx, struct err *e)

@@ -34,8 +34,9 @@ struct trial {
     /* callbacks that fail on this rank whatever the unit */
     bool fail_worker_new;
     bool fail_settle;
-    bool fail_persist;
-    bool fail_tick; /* when half of the units have been placed */
+    unsigned least_persists; /* on this rank, before the run ends */
+    bool fail_persist;       /* the last of these */
+    bool fail_tick;          /* when half of the units have been placed */
 
     /* what happened: on rank 0 */
     uint64_t next;

@@ -276,6 +276,7 @@ static void next_fails_after_commit(struct trial *t)
 static void persist_fails(struct trial *t)
 {
     t->checkpoint_every = 2;
+    t->least_persists = 3;
     t->fail_persist = true;
 }
 
