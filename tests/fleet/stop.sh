@@ -18,7 +18,7 @@ echo '{"source":"in/big.raw","target":"many/packed","target_format":"qcow2","com
 sed 's/"many/"one/' m.jsonl >one.jsonl
 mkdir one
 good "$IMG" fleet one.jsonl
-slow=(fleet --whole-below 2M -r 8M m.jsonl)
+slow=(fleet --whole-below 2M -r 3M m.jsonl)
 
 has_moved() {
     [ "$(told)" -gt 1 ] && begun many/packed
@@ -29,7 +29,7 @@ begin() {
     mkdir many
     "$@" >"$T/.out" 2>"$T/.err" </dev/null &
     pid=$!
-    wait_for 20 has_moved || bad "does not begin: $(cat "$T/.err")"
+    wait_for 60 has_moved || bad "does not begin: $(cat "$T/.err")"
 }
 
 # stops WHAT SECONDS CODE: it ends in time, with this code, and says what is left.
@@ -73,26 +73,26 @@ goes_on() {
 for signal in TERM INT HUP USR2; do
     begin env --default-signal="$signal" "$IMG" "${slow[@]}" --threads 3
     kill -s $signal $pid
-    stops "$signal" 12 75
+    stops "$signal" 30 75
     goes_on "$signal" "$IMG"
 done
 
 begin "$IMG" "${slow[@]}" --threads 3 --time-limit 2
-stops "time limit" 4 75
+stops "time limit" 30 75
 goes_on "time limit" "$IMG"
 SLURM_JOB_END_TIME=$(($(date +%s) + 3)) begin "$IMG" "${slow[@]}" --threads 3
-stops "the batch job's end" 5 75
+stops "the batch job's end" 30 75
 goes_on "the batch job's end" "$IMG"
 
 if command -v mpirun >/dev/null; then
     begin mpirun -n 3 --oversubscribe "$IMG" "${slow[@]}" --threads 2
     kill -s USR2 $pid
-    stops "USR2, mpirun" 20 75
+    stops "USR2, mpirun" 30 75
     goes_on "USR2, mpirun" mpirun -n 2 --oversubscribe "$IMG"
     # one rank alone is told: it stops all
     begin mpirun -n 3 --oversubscribe "$IMG" "${slow[@]}" --threads 2
     kill -s TERM "$(ranks_of $pid | tail -n 1)"
-    stops "TERM to a rank" 20 75
+    stops "TERM to a rank" 30 75
     goes_on "TERM to a rank" "$IMG"
 fi
 finish
