@@ -10,14 +10,16 @@
 
 /* ---- a life ---------------------------------------------------------------------------------- */
 
-int lane_init(struct lane *l, struct fleet_rank *r, struct pins *pins, struct err *e)
+int lane_init(struct lane *l, struct fleet_rank *r, struct pins *pins, unsigned workers,
+              struct err *e)
 {
-    *l = (struct lane){.r = r, .pins = pins};
+    *l = (struct lane){.r = r, .pins = pins, .workers = workers};
+    l->waits = mem_new((size_t)workers * r->depth, sizeof *l->waits, e);
     l->rank = mem_new(r->ranks, sizeof *l->rank, e);
     l->pin = mem_new(r->ranks + 1, sizeof *l->pin, e);
     l->err = mem_new(1, sizeof *l->err, e);
     l->scratch = mem_new(1, sizeof *l->scratch, e);
-    return l->rank && l->pin && l->err && l->scratch ? 0 : -1;
+    return l->waits && l->rank && l->pin && l->err && l->scratch ? 0 : -1;
 }
 
 /* Without its image, which opened_release closes. */
@@ -40,6 +42,7 @@ static void forget(struct lane *l)
 void lane_release(struct lane *l)
 {
     forget(l);
+    free(l->waits);
     free(l->rank);
     free(l->pin);
     free(l->err);
@@ -215,13 +218,22 @@ static void take_place(struct lane *l, const struct frontier_unit *u, struct blo
         fail(l, u->unit, l->scratch);
 }
 
+/* The frontier had no memory for what the unit reported. */
+static void lost_report(struct lane *l, uint64_t unit)
+{
+    err_nomem(l->scratch);
+    fail(l, unit, l->scratch);
+}
+
 /* Where nothing is granted, what is reported takes effect in order, and that is all. */
 static void advance(struct lane *l)
 {
     const struct frontier_unit *u;
     struct blob grant;
     while ((u = frontier_lowest(&l->frontier)) && u->reported) {
-        if (!u->failed && !l->failed)
+        if (u->failed && !l->failed)
+            lost_report(l, u->unit);
+        else if (!l->failed)
             take_place(l, u, &grant);
         frontier_advance(&l->frontier);
     }
@@ -250,6 +262,7 @@ void lane_reported(struct lane *l, const struct crowd_seat *s, uint64_t chunk, u
         frontier_report(&l->frontier, ticket, l->failed, need->data, need->len);
     }
     *waits = l->o->job.commit && !why && !l->failed;
+    l->waits[s->id] = *waits;
     if (!*waits)
         l->out--;
     if (!l->o->job.commit)
@@ -262,12 +275,15 @@ bool lane_grant(struct lane *l, uint32_t *seat, struct blob *grant, bool *drop)
     if (l->state != LANE_RUNNING || !l->o->job.commit)
         return false;
     while ((u = frontier_lowest(&l->frontier)) && u->reported) {
-        if (u->failed) {
+        *seat = (uint32_t)(uintptr_t)u->holder;
+        if (!l->waits[*seat]) {
             frontier_advance(&l->frontier);
             continue;
         }
-        *seat = (uint32_t)(uintptr_t)u->holder;
-        if (!l->failed)
+        l->waits[*seat] = false;
+        if (u->failed && !l->failed)
+            lost_report(l, u->unit);
+        else if (!l->failed)
             take_place(l, u, grant);
         *drop = l->failed;
         l->out -= *drop;

@@ -69,13 +69,15 @@ struct lane {
     uint64_t next;
     bool exhausted;
     unsigned out; /* units that are not back */
+    bool *waits;  /* by seat: its unit is reported, and not granted */
 
     bool failed, stopping, stopped;
     uint64_t failed_chunk;
     struct err *err, *scratch;
 };
 
-int lane_init(struct lane *l, struct fleet_rank *r, struct pins *pins, struct err *e);
+int lane_init(struct lane *l, struct fleet_rank *r, struct pins *pins, unsigned workers,
+              struct err *e);
 void lane_release(struct lane *l);
 
 /* A free lane takes an image; the record's reference is kept. -1: no memory. */

@@ -34,6 +34,7 @@ struct given {
 struct worker {
     struct lane *lane; /* that it is at */
     unsigned slots;    /* of it: a bit for each that is out */
+    unsigned held;     /* units */
     bool alone;        /* what it does is not a chunk */
 };
 
@@ -209,9 +210,14 @@ static void move_worker(struct run *r, struct worker *w, unsigned rank, struct l
 
 /* ---- giving ---------------------------------------------------------------------------------- */
 
+static struct worker *worker_at(struct run *r, uint32_t seat)
+{
+    return &r->worker[seat / r->rank->depth];
+}
+
 static struct worker *worker_of(struct run *r, const struct crowd_seat *s)
 {
-    return &r->worker[s->id / r->rank->depth];
+    return worker_at(r, s->id);
 }
 
 static enum unit_next give(struct run *r, const struct crowd_seat *s, const struct task *t,
@@ -221,7 +227,7 @@ static enum unit_next give(struct run *r, const struct crowd_seat *s, const stru
         return UNIT_FAILED;
     *unit = r->units++;
     *brief = (struct blob){r->brief.data, r->brief.len};
-    tally_give(&r->news.tally, s->held, clock_now());
+    tally_give(&r->news.tally, worker_of(r, s)->held++, clock_now());
     return UNIT_THERE;
 }
 
@@ -362,12 +368,13 @@ static int whole_back(struct run *r, const struct crowd_seat *s, const struct gi
     return ended(r, g->item, result, e);
 }
 
-static void back(struct run *r, const struct crowd_seat *s)
+static void back(struct run *r, uint32_t seat)
 {
-    const struct given *g = &r->given[s->id];
-    tally_back(&r->news.tally, s->held, clock_now());
+    const struct given *g = &r->given[seat];
+    struct worker *w = worker_at(r, seat);
+    tally_back(&r->news.tally, --w->held, clock_now());
     if (g->kind == TASK_CHUNK)
-        worker_of(r, s)->slots &= ~(1u << g->slot);
+        w->slots &= ~(1u << g->slot);
 }
 
 static int reported(void *ctx, const struct crowd_seat *s, uint64_t unit, const struct blob *need,
@@ -380,7 +387,7 @@ static int reported(void *ctx, const struct crowd_seat *s, uint64_t unit, const 
     if (g->kind == TASK_CHUNK)
         lane_reported(g->lane, s, g->chunk, g->ticket, need, why, waits);
     if (!*waits)
-        back(r, s);
+        back(r, s->id);
     if (g->kind == TASK_WHOLE)
         return whole_back(r, s, g, need, why, e);
     if (g->kind != TASK_CHUNK) {
@@ -398,6 +405,8 @@ static bool grant(void *ctx, uint32_t *seat, struct blob *grant, bool *drop)
         if (!lane_grant(&r->lane[i], seat, grant, drop))
             continue;
         r->changed |= full;
+        if (*drop)
+            back(r, *seat);
         return true;
     }
     return false;
@@ -409,7 +418,7 @@ static int committed(void *ctx, const struct crowd_seat *s, uint64_t unit, const
     struct run *r = ctx;
     const struct given *g = &r->given[s->id];
     (void)unit;
-    back(r, s);
+    back(r, s->id);
     lane_committed(g->lane, g->chunk, done, why);
     return look_at(r, g->lane, e);
 }
@@ -470,9 +479,8 @@ static int run_init(struct run *r, struct err *e)
         return -1;
     for (unsigned i = 0; i < FLEET_LANES; i++) {
         struct lane *l = &r->lane[i];
-        if (lane_init(l, r->rank, &r->pins, e) < 0)
+        if (lane_init(l, r->rank, &r->pins, r->workers, e) < 0)
             return -1;
-        l->workers = r->workers;
         l->rate = r->o->rate_limit ? num_max(r->o->rate_limit / r->workers, 1) : 0;
     }
     return 0;

@@ -13,7 +13,7 @@ hashed() {
     local name=$1
     shift
     expected "$name" "$@" || return 0
-    stopped_at 40 "$name" --hash "$@"
+    stopped_at 20 "$name" --hash "$@"
     try "$IMG" convert --resume "$@" "$name"
     checked
     [ $rc = 1 ] && grep -q "begun with --hash sha256/65536, now it is none" "$T/.err" ||
