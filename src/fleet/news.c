@@ -1,5 +1,7 @@
 #include "fleet/news.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -75,6 +77,18 @@ void news_again(struct news *n, size_t item, const char *why)
         n->watch->again(n->watch->ctx, item, why);
 }
 
+/* --salvage: each rank counts what it could not read, and it is told at the end. */
+static void warn_salvaged(const struct news *n, size_t item, const json_t *result)
+{
+    json_int_t lost = json_integer_value(json_object_get(result, "salvaged"));
+    char text[80];
+    if (!lost || !n->watch->warn)
+        return;
+    snprintf(text, sizeof text,
+             "%" JSON_INTEGER_FORMAT " sectors could not be read: they are zeros", lost);
+    n->watch->warn(n->watch->ctx, item, text);
+}
+
 int news_ended(struct news *n, size_t item, enum schedule_end how, uint64_t bytes,
                const json_t *result, struct err *e)
 {
@@ -85,6 +99,7 @@ int news_ended(struct news *n, size_t item, enum schedule_end how, uint64_t byte
     p->done += how == SCHEDULE_DONE;
     p->failed += how == SCHEDULE_FAILED;
     p->left -= how != SCHEDULE_STOPPED;
+    warn_salvaged(n, item, result);
     if (!n->watch->image)
         return 0;
     return n->watch->image(n->watch->ctx, item, result, e);
