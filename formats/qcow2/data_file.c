@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "formats/qcow2/state.h"
+#include "io/opening.h"
 
 static struct file_options options_of(const struct image *img)
 {
@@ -12,8 +13,11 @@ static struct file_options options_of(const struct image *img)
         .lock = FILE_LOCK_READER,
         .cache = img->flags.cache,
         .forget = img->flags.forget,
+        .opening = img->flags.opening,
     };
-    if (img->flags.force_share)
+    if (opening_is_replayed(o.opening))
+        o.lock = FILE_LOCK_NONE;
+    else if (img->flags.force_share)
         o.lock = FILE_LOCK_SHARED;
     else if (img->flags.write)
         o.lock = FILE_LOCK_WRITER;

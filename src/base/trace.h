@@ -20,6 +20,8 @@
     X(engine_run, "rank %u of %u workers %u", "Work is shared out; ranks count from 0")            \
     X(file_open, "name \"%s\" protocol %s write %d size %" PRIu64,                                 \
       "A file, device or export was opened")                                                       \
+    X(join_again, "name \"%s\" time %u errno %d",                                                  \
+      "a file that another rank has made is looked for once more")                                 \
     X(file_lock, "name \"%s\" from %d to %d",                                                      \
       "A lock changes: 0 none, 1 reader, 2 shared, 3 writer")                                      \
     X(file_read, "name \"%s\" offset %" PRIu64 " bytes %" PRIu64, "Before a read")                 \

@@ -11,6 +11,7 @@
 #include "flow/bitmaps.h"
 #include "flow/convert_inplace.h"
 #include "flow/walk.h"
+#include "io/opening.h"
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
@@ -116,6 +117,21 @@ static int begin(struct conversion *c, struct err *e)
 }
 
 static struct conversion *conversion_new(const struct convert_options *o, struct convert_report *r,
+/* The plan, and behind it what was read of the source while it was opened. */
+static int tell_plan(struct conversion *c, struct err *e)
+{
+    size_t n;
+    const void *read = opening_bytes(c->source.opening, &n);
+    uint8_t *bytes = mem_new(sizeof c->plan + n, 1, e);
+    if (!bytes)
+        return -1;
+    memcpy(bytes, &c->plan, sizeof c->plan);
+    if (n)
+        memcpy(bytes + sizeof c->plan, read, n);
+    c->told = (struct blob){bytes, sizeof c->plan + n};
+    return 0;
+}
+
                                          unsigned rank, struct err *e)
 {
     struct conversion *c = mem_new(1, sizeof *c, e);
@@ -135,12 +151,12 @@ int conversion_begin(const struct convert_options *o, struct convert_report *r,
                      struct conversion **out, struct err *e)
 {
     struct conversion *c = *out = conversion_new(o, r, 0, e);
-    return c ? begin(c, e) : -1;
+    return c && begin(c, e) == 0 ? tell_plan(c, e) : -1;
 }
 
 struct blob conversion_plan(struct conversion *c)
 {
-    return (struct blob){&c->plan, sizeof c->plan};
+    return c->told;
 }
 
 bool conversion_is_finished(const struct conversion *c)
@@ -150,7 +166,7 @@ bool conversion_is_finished(const struct conversion *c)
 
 static int take_plan(struct conversion *c, const struct blob *plan, struct err *e)
 {
-    if (plan->len != sizeof c->plan)
+    if (plan->len < sizeof c->plan)
         return err_set(e, EPROTO, "A plan of %zu bytes", plan->len);
     memcpy(&c->plan, plan->data, sizeof c->plan);
     c->chunk_size = c->plan.chunk;
@@ -158,9 +174,10 @@ static int take_plan(struct conversion *c, const struct blob *plan, struct err *
     return 0;
 }
 
-static int open_same_source(struct conversion *c, struct err *e)
+static int open_same_source(struct conversion *c, const struct blob *plan, struct err *e)
 {
-    if (source_open(c->o, &c->source, e) < 0)
+    const uint8_t *read = (const uint8_t *)plan->data + sizeof c->plan;
+    if (source_join(c->o, read, plan->len - sizeof c->plan, &c->source, e) < 0)
         return -1;
     if (c->source.size != c->plan.size)
         return err_set(e, EIO, "The source has another size on this rank");
@@ -173,7 +190,7 @@ static int join(struct conversion *c, const struct blob *plan, struct err *e)
         return -1;
     if (c->plan.alone || c->plan.finished)
         return 0;
-    if (open_same_source(c, e) < 0 || target_join(c->o, &c->plan, &c->target, e) < 0 ||
+    if (open_same_source(c, plan, e) < 0 || target_join(c->o, &c->plan, &c->target, e) < 0 ||
         begin_hash(c, e) < 0)
         return -1;
     set_rules(c);
@@ -194,7 +211,7 @@ int conversion_attend(const struct convert_options *o, struct convert_report *r,
     struct conversion *c = *out = conversion_new(o, r, rank, e);
     if (!c || take_plan(c, plan, e) < 0)
         return -1;
-    return pass == CONVERSION_HASH ? open_same_source(c, e) : 0;
+    return pass == CONVERSION_HASH ? open_same_source(c, plan, e) : 0;
 }
 
 static bool is_remote(const struct conversion *c)
@@ -383,4 +400,7 @@ void conversion_end(struct conversion *c, int status, struct err *e)
     source_close(&c->source);
     explicit_bzero(&c->plan, sizeof c->plan); /* keys were made of what it drew */
     free(c);
+    if (c->told.data)
+        explicit_bzero(c->told.data, c->told.len);
+    free(c->told.data);
 }

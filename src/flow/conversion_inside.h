@@ -25,6 +25,7 @@ struct conversion {
     struct source source;
     struct target target;
     struct target_plan plan;
+    struct blob told; /* rank 0: the plan and what it read of the source, for the others */
     struct read_rules read;
     struct convert_hash hash;
     struct squeeze_rules squeeze;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "image/inspect.h"
+#include "io/opening.h"
 
 #define SECTOR 512u
 
@@ -18,9 +19,10 @@ static void set_range(const struct convert_window *w, struct source_part *part)
     part->size = num_up(part->length, SECTOR);
 }
 
-static int open_part(const struct convert_options *o, unsigned i, struct source_part *part,
+static int open_part(const struct convert_options *o, unsigned i, const struct source *s,
                      struct err *e)
 {
+    struct source_part *part = &s->parts[i];
     const struct image_flags flags = {
         .force_share = o->force_share,
         .forget = true,
@@ -28,6 +30,7 @@ static int open_part(const struct convert_options *o, unsigned i, struct source_
         .secrets = o->secrets,
         .driver = o->source_driver,
         .safety = o->safety,
+        .opening = s->opening,
     };
     part->name = o->sources[i].name;
     if (image_open(o->sources[i].spec, part->name, &flags, &part->image, e) < 0)
@@ -38,16 +41,15 @@ static int open_part(const struct convert_options *o, unsigned i, struct source_
     return 0;
 }
 
-int source_open(const struct convert_options *o, struct source *out, struct err *e)
+static int open_parts(const struct convert_options *o, struct source *out, struct err *e)
 {
-    *out = (struct source){0};
     out->parts = mem_new(o->n_sources, sizeof *out->parts, e);
     if (!out->parts)
         return -1;
     for (unsigned i = 0; i < o->n_sources; i++) {
         struct source_part *part = &out->parts[i];
         out->n = i + 1;
-        if (open_part(o, i, part, e) < 0)
+        if (open_part(o, i, out, e) < 0)
             return -1;
         part->start = out->size;
         if (!num_add(out->size, part->size, &out->size) || out->size > INT64_MAX)
@@ -56,6 +58,26 @@ int source_open(const struct convert_options *o, struct source *out, struct err 
             return -1;
     }
     return 0;
+}
+
+static int open_all(const struct convert_options *o, struct source *out, struct err *e)
+{
+    int status = open_parts(o, out, e);
+    opening_end(out->opening);
+    return status;
+}
+
+int source_open(const struct convert_options *o, struct source *out, struct err *e)
+{
+    *out = (struct source){0};
+    return opening_new(&out->opening, e) < 0 ? -1 : open_all(o, out, e);
+}
+
+int source_join(const struct convert_options *o, const void *bytes, size_t len, struct source *out,
+                struct err *e)
+{
+    *out = (struct source){0};
+    return opening_load(bytes, len, &out->opening, e) < 0 ? -1 : open_all(o, out, e);
 }
 
 struct source source_of_image(struct image *img, const char *name, struct source_part *part)
@@ -70,6 +92,7 @@ void source_close(struct source *s)
     for (unsigned i = 0; i < s->n; i++)
         image_cleanup(&s->parts[i].image);
     free(s->parts);
+    opening_free(s->opening);
     *s = (struct source){0};
 }
 

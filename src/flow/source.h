@@ -22,11 +22,16 @@ struct source {
     struct source_part *parts;
     unsigned n;
     uint64_t size;
-    bool by_map; /* what the files below do not store of an extent is not asked for */
+    struct opening *opening; /* what other ranks need not read again (io/opening.h) */
+    bool by_map;             /* what the files below do not store of an extent is not asked for */
 };
 
-/* Opens every part (and the snapshot asked for). The error text is whole. */
+/* Rank 0, or a rank that works alone: opens every part (and the snapshot asked for). The error text
+ * is whole. */
 int source_open(const struct convert_options *o, struct source *out, struct err *e);
+/* Another rank: the same, with the bytes of rank 0's opening. */
+int source_join(const struct convert_options *o, const void *bytes, size_t len, struct source *out,
+                struct err *e);
 void source_close(struct source *s);
 /* A source that is one open image, which stays the caller's; `part` lives as long. By the map
  * alone: a file that is open for writing cannot remember its holes, and to look for them at each of

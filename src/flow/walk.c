@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "base/signals.h"
+#include "io/opening.h"
 
 /* ---- opening on all ranks -------------------------------------------------------------------- */
 
@@ -21,6 +22,7 @@ static int open_all(struct walk *w, struct err *e)
     for (unsigned i = 0; i < w->n; i++) {
         struct image_flags flags = w->flags;
         flags.driver = w->driver[i];
+        flags.opening = w->opening;
         if (image_open(w->spec[i], w->name[i], &flags, &w->image[i], e) < 0)
             return -1;
     }
@@ -52,17 +54,40 @@ static int join(struct walk *w, const struct blob *from, struct err *e)
     return 0;
 }
 
+static int open_first(struct walk *w, struct err *e)
+{
+    return opening_new(&w->opening, e) < 0 ? -1 : open_all(w, e);
+}
+
+/* What rank 0 has read while it opened need not be read by others. */
+static int share_opening(struct engine *g, struct walk *w, struct err *e)
+{
+    struct blob read = {0};
+    if (w->opening)
+        read.data = (void *)opening_bytes(w->opening, &read.len);
+    if (engine_share(g, 0, &read, e) < 0)
+        return -1;
+    if (engine_rank(g) == 0)
+        return 0;
+    int status = opening_load(read.data, read.len, &w->opening, e);
+    free(read.data);
+    return status;
+}
+
 int walk_open(struct engine *g, struct walk *w, struct err *e)
 {
-    int status = engine_rank(g) == 0 ? open_all(w, e) : 0;
+    int status = engine_rank(g) == 0 ? open_first(w, e) : 0;
     struct plan plan = plan_of(w);
     struct blob blob = {&plan, sizeof plan};
     if (engine_share(g, status, &blob, e) < 0)
         return -1;
+    status = share_opening(g, w, e);
     if (engine_rank(g) != 0) {
-        status = join(w, &blob, e);
+        if (status == 0)
+            status = join(w, &blob, e);
         free(blob.data);
     }
+    opening_end(w->opening);
     return engine_agree(g, status, e);
 }
 
@@ -70,6 +95,8 @@ void walk_close(struct walk *w)
 {
     for (unsigned i = 0; i < w->n; i++)
         image_cleanup(&w->image[i]);
+    opening_free(w->opening);
+    w->opening = NULL;
 }
 
 unsigned walk_least_workers(const struct walk *w)

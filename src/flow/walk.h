@@ -26,6 +26,7 @@ struct walk {
     uint64_t chunk;                  /* guest bytes of a unit: rank 0's counts, the others get it */
 
     struct image *image[WALK_IMAGES];
+    struct opening *opening;
 };
 
 /* Every rank calls it. Rank 0 opens first, so that an image that cannot be opened is reported once.

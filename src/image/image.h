@@ -48,6 +48,7 @@ struct image_flags {
     uint64_t metadata_budget; /* bytes that this image's own caches may take; 0 = default */
     const char *driver;       /* -f: format by name, NULL = as the spec says, else probe */
     struct safety_rules safety;
+    struct opening *opening; /* borrowed, as long as the image; NULL: opened for this rank alone */
 };
 
 struct image {

@@ -10,6 +10,7 @@
 #include "formats/options.h"
 #include "image/secret.h"
 #include "io/file_ops.h"
+#include "io/opening.h"
 
 /* ---- protocols ------------------------------------------------------------------------------- */
 
@@ -209,17 +210,19 @@ static int open_protocol(const json_t *node, const char *driver, const struct im
     struct file_options o = {.write = flags->write,
                              .cache = flags->cache,
                              .forget = flags->forget,
-                             .secrets = {find_secret, flags->secrets}};
-    o.lock = flags->force_share ? FILE_LOCK_SHARED
-             : flags->write     ? FILE_LOCK_WRITER
-                                : FILE_LOCK_READER;
+                             .secrets = {find_secret, flags->secrets},
+                             .opening = flags->opening};
+    o.lock = opening_is_replayed(flags->opening) ? FILE_LOCK_NONE
+             : flags->force_share                ? FILE_LOCK_SHARED
+             : flags->write                      ? FILE_LOCK_WRITER
+                                                 : FILE_LOCK_READER;
     const char *filename = json_string_value(json_object_get(node, "filename"));
     if (filename && !*filename)
         return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
     if (filename && !strcmp(driver, "file") && node_is_device(filename))
         return err_set(e, EINVAL, "'file' driver requires '%s' to be a regular file", filename);
     AUTO(file_cleanup) struct file *f = NULL;
-    if (file_open(node, &o, &f, e) || name_file(node, f, e))
+    if (opening_file(flags->opening, node, &o, &f, e) || name_file(node, f, e))
         return -1;
     *out = MEM_TAKE(f);
     return 0;

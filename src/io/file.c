@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "base/trace.h"
 #include "io/file_ops.h"
+#include "io/opening.h"
 
 /* Zeros for files that cannot make holes. Static memory costs nothing until it is read. */
 static uint8_t zeros[1 << 20] __attribute__((aligned(4096)));
@@ -125,13 +126,26 @@ static int check_write(const struct file *f, uint64_t off, uint64_t len, struct 
     return num_inside(off, len, INT64_MAX) ? 0 : file_fail(e, EFBIG);
 }
 
+static int read_some(struct file *f, void *buf, size_t len, uint64_t off, size_t *got,
+                     struct err *e)
+{
+    struct opening *o = f->opt.opening;
+    if (o && opening_answers(o, f, buf, len, off, got))
+        return 0;
+    if (f->ops->read(f, buf, len, off, got, e))
+        return -1;
+    if (o)
+        opening_note(o, f, buf, len, off, *got);
+    return 0;
+}
+
 int file_read(struct file *f, void *buf, size_t len, uint64_t off, struct err *e)
 {
     size_t got = 0;
     TRACE(file_read, f->name, off, (uint64_t)len);
     if (check_range(off, len, e))
         return -1;
-    if (len && f->ops->read(f, buf, len, off, &got, e))
+    if (len && read_some(f, buf, len, off, &got, e))
         return -1;
     return got == len ? 0 : file_fail(e, EIO);
 }
@@ -143,7 +157,7 @@ int file_read_padded(struct file *f, void *buf, size_t len, uint64_t off, size_t
     TRACE(file_read, f->name, off, (uint64_t)len);
     if (check_range(off, len, e))
         return -1;
-    if (len && f->ops->read(f, buf, len, off, &n, e))
+    if (len && read_some(f, buf, len, off, &n, e))
         return -1;
     if (n < len) /* of nothing, buf may be nowhere */
         memset((uint8_t *)buf + n, 0, len - n);
@@ -302,8 +316,10 @@ int file_copy(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst
 
 int file_sync(struct file *f, struct err *e)
 {
-    if (f->opt.cache.no_flush || !f->opt.write || !f->ops->sync)
+    if (!f->opt.write || !f->ops->sync)
         return 0;
+    if (f->opt.cache.no_flush)
+        return f->ops->hand_over ? f->ops->hand_over(f, e) : 0;
     TRACE(file_sync, f->name);
     return f->ops->sync(f, e);
 }

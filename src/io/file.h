@@ -44,6 +44,14 @@ struct file_secrets {
     const void *ctx;
 };
 
+/* How a new file is laid out on Lustre: 0 = as its folder says. */
+struct file_stripes {
+    int count;     /* targets; -1: all */
+    uint64_t size; /* bytes, a multiple of 64 KiB */
+};
+
+struct opening;
+
 struct file_options {
     bool write;
     enum file_create create;
@@ -51,6 +59,8 @@ struct file_options {
     struct file_cache cache;
     bool forget; /* drop what was read or written from the page cache as the work goes on */
     struct file_secrets secrets; /* find NULL: there are none */
+    struct file_stripes stripes; /* with FILE_CREATE_NEW: of a file that is not there yet */
+    struct opening *opening;     /* what is read while it is opened is shared (io/opening.h) */
 };
 
 struct file;
@@ -165,7 +175,8 @@ int file_hint(struct file *f, enum file_hint hint, uint32_t value);
 int file_copy(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off, uint64_t len,
               uint64_t *copied, struct err *e);
 
-/* Everything written is on storage when it returns (nothing for no_flush). */
+/* Everything written is on storage when it returns; for no_flush: other machines see it, where a
+ * server keeps the file. */
 int file_sync(struct file *f, struct err *e);
 
 /* This range is not needed any more: start writing it back, drop clean pages from the page cache.

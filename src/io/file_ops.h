@@ -46,6 +46,7 @@ struct file_ops {
     int (*copy)(struct file *src, uint64_t src_off, struct file *dst, uint64_t dst_off,
                 uint64_t len, uint64_t *copied, struct err *e);
     int (*sync)(struct file *f, struct err *e);
+    int (*hand_over)(struct file *f, struct err *e); /* absent: other machines see it as it is */
     void (*forget)(struct file *f, uint64_t off, uint64_t len);
     int (*relock)(struct file *f, enum file_lock lock, struct err *e);
 };
