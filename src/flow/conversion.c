@@ -58,6 +58,7 @@ static void set_rules(struct conversion *c)
         .fresh = c->target.fresh_zero,
         .shift = c->target.shift,
         .offload = offload,
+        .page = c->plan.page,
     };
     c->partition = (struct partition){
         .source = &c->source,
@@ -116,7 +117,6 @@ static int begin(struct conversion *c, struct err *e)
     return c->resume ? resume_ready(c->resume, &c->target, &c->plan, e) : 0;
 }
 
-static struct conversion *conversion_new(const struct convert_options *o, struct convert_report *r,
 /* The plan, and behind it what was read of the source while it was opened. */
 static int tell_plan(struct conversion *c, struct err *e)
 {
@@ -132,6 +132,7 @@ static int tell_plan(struct conversion *c, struct err *e)
     return 0;
 }
 
+static struct conversion *conversion_new(const struct convert_options *o, struct convert_report *r,
                                          unsigned rank, struct err *e)
 {
     struct conversion *c = mem_new(1, sizeof *c, e);
@@ -250,7 +251,7 @@ uint64_t conversion_worker_memory(const struct conversion *c)
 
 void conversion_job(struct conversion *c, const struct conversion_crew *crew, struct unit_job *job)
 {
-    *job = (struct unit_job){.ctx = c};
+    *job = (struct unit_job){.ctx = c, .first_only = target_shares_pages(&c->target, c->plan.page)};
     conversion_worker_job(c, job);
     conversion_order_job(c, job);
     fit_memory(c, crew, job);
@@ -399,8 +400,8 @@ void conversion_end(struct conversion *c, int status, struct err *e)
     target_release(&c->target, c->report->removed);
     source_close(&c->source);
     explicit_bzero(&c->plan, sizeof c->plan); /* keys were made of what it drew */
-    free(c);
     if (c->told.data)
         explicit_bzero(c->told.data, c->told.len);
     free(c->told.data);
+    free(c);
 }

@@ -56,12 +56,13 @@ struct convert_options {
     bool bitmaps, skip_broken_bitmaps;
     uint64_t rate_limit; /* bytes a second over all ranks; 0 = none */
     struct convert_window window;
-    struct blkhash_params hash; /* --hash, --verify */
-    bool verify;                /* read the output back and compare before it gets its name */
-    bool is_dd;                 /* the words for a target that cannot be made are those of dd */
-    uint64_t memory;            /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
-    bool resume;                /* keep a journal, and go on with what an earlier run left */
-    double time_limit;          /* seconds; 0 = none. With resume: stop before they are over */
+    struct blkhash_params hash;  /* --hash, --verify */
+    bool verify;                 /* read the output back and compare before it gets its name */
+    bool is_dd;                  /* the words for a target that cannot be made are those of dd */
+    struct file_stripes stripes; /* --stripe-count, --stripe-size: of the target's files */
+    uint64_t memory;             /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
+    bool resume;                 /* keep a journal, and go on with what an earlier run left */
+    double time_limit;           /* seconds; 0 = none. With resume: stop before they are over */
 };
 
 #define CONVERT_MEMORY_DEFAULT ((uint64_t)256 << 20) /* a rank */

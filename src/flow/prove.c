@@ -9,6 +9,7 @@
 #include "base/zero.h"
 #include "flow/hash.h"
 #include "flow/walk.h"
+#include "io/join.h"
 
 struct proof {
     struct proof_of of;
@@ -177,6 +178,7 @@ int proof_of_output(struct engine *g, const struct proof_of *of, struct proof **
         p->spec =
             of->o->no_create ? json_incref(of->o->target_spec) : spec_of_fresh(of->o, of->plan, e);
         p->opened = walk_of(of, p->spec);
+        join_look(of->plan->path); /* this rank may not have written any of it */
     }
     if (engine_agree(g, p && p->spec ? 0 : -1, e) < 0 || walk_open(g, &p->opened, e) < 0)
         return -1;

@@ -14,6 +14,7 @@
 #include "base/signals.h"
 #include "flow/deadline.h"
 #include "flow/identity.h"
+#include "io/join.h"
 
 #define BATCH_MAX (16 * MIB) /* of records that wait for a sync */
 
@@ -184,6 +185,7 @@ static int compare_heads(struct resume *r, struct target_plan *plan, struct err 
 
 static int look_back(struct resume *r, struct target_plan *plan, struct err *e)
 {
+    join_look(r->names.journal); /* an earlier run was perhaps on another machine */
     if (journal_open(r->names.journal, &r->journal, e) < 0)
         return -1;
     if (!r->journal)

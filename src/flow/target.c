@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "flow/inplace.h"
 #include "image/inspect.h"
+#include "io/join.h"
 
 #define CHUNK_IN_PLACE MIB /* of targets without a writer */
 
@@ -54,6 +55,7 @@ static struct file_options target_file_options(const struct convert_options *o,
     return (struct file_options){.write = true,
                                  .create = create,
                                  .cache = o->target_cache,
+                                 .stripes = o->stripes,
                                  .forget = !o->target_cache.no_flush};
 }
 
@@ -63,6 +65,17 @@ const json_t *target_node(const struct convert_options *o)
     while (json_is_object(below = json_object_get(node, "file")))
         node = below;
     return node;
+}
+
+#define STRIPE_MAX (16 * MIB) /* a chunk's memory is to be had for each worker */
+
+/* Where data stands at its guest offset, a chunk is as long as a stripe: one rank writes it. */
+static uint64_t whole_stripes(const struct convert_options *o, const struct writer *w)
+{
+    uint64_t stripe = o->stripes.size;
+    bool fits = w->in_place && !w->ops->part && stripe <= STRIPE_MAX &&
+                stripe % w->chunk_size == 0 && num_is_pow2(stripe);
+    return stripe && fits && w->data_offset % stripe == 0 ? stripe : w->chunk_size;
 }
 
 static int open_writer(const struct convert_options *o, const struct target_plan *plan,
@@ -95,7 +108,7 @@ static int open_writer(const struct convert_options *o, const struct target_plan
         return -1;
     t->data = t->writer->data_file;
     t->compress = o->compress;
-    t->chunk_size = t->writer->chunk_size;
+    t->chunk_size = whole_stripes(o, t->writer);
     t->block_size = t->writer->in_place ? 0 : t->writer->block_size;
     t->fresh_zero = !t->data || file_grows_zero(t->data);
     return 0;
@@ -276,11 +289,33 @@ static void zero_at_once(struct target *t, struct target_plan *plan, struct err 
     t->fresh_zero = plan->zeroed = done;
 }
 
+/* What the others find under the path must be this file. */
+static void note_file(const struct target *t, struct target_plan *plan)
+{
+    struct file_mark mark;
+    file_mark(t->file, &mark);
+    plan->inode = mark.inode;
+}
+
+/* A host of larger pages than was reckoned with could write over what others write. */
+static int check_page(const struct target_plan *plan, struct err *e)
+{
+    if (pages_here() <= plan->page)
+        return 0;
+    return err_set(
+        e, ENOTSUP,
+        "This host has memory pages of %u bytes, that of rank 0 of %u: let a host of the "
+        "largest pages be the first",
+        pages_here(), plan->page);
+}
+
 int target_begin(const struct convert_options *o, struct target *t, struct target_plan *plan,
                  struct err *e)
 {
+    plan->page = pages_here();
     if (begin(o, t, plan, e) < 0)
         return -1;
+    note_file(t, plan);
     if (is_to_be_zeroed(o, t))
         zero_at_once(t, plan, e);
     return 0;
@@ -296,7 +331,7 @@ static int open_own(const struct convert_options *o, const struct target_plan *p
                        o->target);
     const struct file_options fo = target_file_options(o, FILE_EXISTING);
     if (json_object_get(target_node(o), "filename"))
-        return file_open_path(plan->path, &fo, &t->own, e);
+        return join_open(plan->path, plan->inode, &fo, &t->own, e);
     return file_open(target_node(o), &fo, &t->own, e);
 }
 
@@ -304,7 +339,7 @@ int target_join(const struct convert_options *o, const struct target_plan *plan,
                 struct err *e)
 {
     t->format = format_find(o->no_create ? "raw" : o->target_driver);
-    if (open_own(o, plan, t, e) < 0)
+    if (check_page(plan, e) < 0 || open_own(o, plan, t, e) < 0)
         return -1;
     t->file = t->data = t->own;
     t->chunk_size = CHUNK_IN_PLACE;
@@ -329,6 +364,14 @@ uint32_t target_packed_max(const struct target *t)
     if (!w || (!t->compress && !w->packs))
         return 0;
     return w->packed_max ? w->packed_max : w->block_size;
+}
+
+bool target_shares_pages(const struct target *t, uint32_t page)
+{
+    const struct writer *w = t->writer;
+    if (t->block_size)
+        return false;
+    return (w ? w->data_offset : t->shift) % page || t->chunk_size % page;
 }
 
 int target_sync(struct target *t, struct err *e)

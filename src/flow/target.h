@@ -27,6 +27,8 @@ struct target_plan {
     bool go_on;          /* an earlier run has begun it: random and time are as they were */
     bool finished;       /* it was finished by an earlier run: there is nothing to do */
     uint64_t chunk;      /* guest bytes of a unit, the same on all ranks */
+    uint64_t inode;      /* of the file; 0: it is not known */
+    uint32_t page;       /* bytes that one rank alone may write a part of (io/pages.h) */
     uint64_t time;       /* seconds since 1970 */
     uint8_t random[64];  /* for UUIDs and the like */
     char path[PATH_MAX]; /* the file to open */
@@ -70,6 +72,8 @@ const json_t *target_node(const struct convert_options *o);
 
 /* Most bytes of an encoded block; 0: blocks are not encoded. */
 uint32_t target_packed_max(const struct target *t);
+/* Do chunks begin and end inside of pages, so that one rank must write them all? */
+bool target_shares_pages(const struct target *t, uint32_t page);
 /* What this rank wrote of the guest's data is on storage. */
 int target_sync(struct target *t, struct err *e);
 

@@ -165,10 +165,11 @@ static int edge_add(struct chunk *c, const unsigned char *buf, size_t len, uint6
 }
 
 /* One run of bytes at `host`: whole pages are this worker's to write, the ends are edges. */
-static int run_add(struct chunk *c, unsigned char *buf, size_t len, uint64_t host, struct err *e)
+static int run_add(const struct write_rules *rules, struct chunk *c, unsigned char *buf, size_t len,
+                   uint64_t host, struct err *e)
 {
     uint64_t end = host + len;
-    uint64_t up = num_up(host, PAGES_SIZE), down = num_down(end, PAGES_SIZE);
+    uint64_t up = num_up(host, rules->page), down = num_down(end, rules->page);
     if (up >= down)
         return edge_add(c, buf, len, host, e);
     if (up > host && edge_add(c, buf, up - host, host, e) < 0)
@@ -223,7 +224,7 @@ static int runs_of_blocks(const struct write_rules *rules, struct chunk *c, stru
         for (i++; i < c->n_blocks && block_is_written(c, i); i++, len += more)
             if (block_bytes(rules, c, i, &more) != buf + len || c->host[i] != host + len)
                 break;
-        if (run_add(c, buf, len, host, e) < 0)
+        if (run_add(rules, c, buf, len, host, e) < 0)
             return -1;
     }
     return 0;
@@ -244,7 +245,7 @@ static int place_piece(const struct write_rules *rules, struct file *file, struc
         while (to < end && c->need[to / bs] == NEED_PLAIN && c->host[to / bs] == host + (to - at))
             to = (uint32_t)num_min(end, to + (uint64_t)bs);
         int status = p->kind == PIECE_COPY ? copy_part(file, t, c, p, at - p->at, to - at, host, e)
-                                           : run_add(c, c->buf + at, to - at, host, e);
+                                           : run_add(rules, c, c->buf + at, to - at, host, e);
         if (status < 0)
             return -1;
     }

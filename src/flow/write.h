@@ -15,6 +15,7 @@ struct write_rules {
     bool fresh;                  /* what is not written reads as zeros */
     uint64_t shift;              /* without a writer: place of guest byte 0 in the file */
     bool offload;                /* chunks may hold PIECE_COPY */
+    uint32_t page;               /* what is less of one, at the ends of runs, is an edge */
 };
 
 /* Targets without blocks: everything at its guest offset. */

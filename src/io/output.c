@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/trace.h"
+#include "io/join.h"
 #include "io/posix.h"
 
 #define SUFFIX    ".mpi-img-part"
@@ -113,13 +114,18 @@ static char *temp_name(const char *final, struct err *e)
 
 /* ---- the temporary file ---------------------------------------------------------------------- */
 
+static bool is_file_of(int fd, const char *path)
+{
+    struct stat opened, named;
+    return !fstat(fd, &opened) && !lstat(path, &named) && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
 /* Is it still what stands under that name? If not, it was renamed or removed since we opened it,
  * and may be somebody's image by now. */
 static bool is_named_so(struct file *f)
 {
-    struct stat opened, named;
-    return !fstat(posix_of(f)->fd, &opened) && !lstat(f->name, &named) &&
-           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+    return is_file_of(posix_of(f)->fd, f->name);
 }
 
 /* Remove what a killed run left, if nobody holds it. It is not written to: whoever put it there may
@@ -130,7 +136,8 @@ static int leftover_remove(const struct output *o, const struct posix_request *r
     AUTO(file_cleanup) struct file *f = NULL;
     again.flags = O_NOFOLLOW;
     again.keep = true;
-    if (posix_open(&again, &f, e) && e->no != ELOOP) /* ELOOP: a symbolic link */
+    /* ELOOP: a symbolic link; ESTALE: another machine has just removed it */
+    if (posix_open(&again, &f, e) && e->no != ELOOP && e->no != ESTALE)
         return -1;
     if (f && !is_named_so(f))
         return 0;
@@ -195,12 +202,24 @@ static int refuse_lasting(const char *path, struct err *e)
     return err_set(e, ENOTSUP, "'%s' is written in place: such an output cannot be resumed", path);
 }
 
+static bool has_stripes(const struct file_options *opt)
+{
+    return opt->stripes.count || opt->stripes.size;
+}
+
+static int refuse_stripes(const char *path, struct err *e)
+{
+    return err_set(e, ENOTSUP, "'%s' is written in place: its stripes cannot be set", path);
+}
+
 static int begin_in_place(struct output *o, const char *path, struct err *e)
 {
     free(o->temp);
     free(o->final);
     file_cleanup(&o->held);
-    o->final = NULL;
+    o->temp = o->final = NULL;
+    if (has_stripes(&o->opt))
+        return refuse_stripes(path, e);
     o->temp = mem_strdup(path, e);
     return o->temp ? file_open_path(path, &o->opt, &o->file, e) : -1;
 }
@@ -210,6 +229,7 @@ static int hold_old(struct output *o, const char *path, struct err *e)
 {
     struct file_options hold = o->opt;
     hold.cache.direct = hold.forget = false;
+    hold.stripes = (struct file_stripes){0};
     struct posix_request r = {.path = path, .shown = path, .o = &hold, .mode = POSIX_MODE};
     r.keep = true;
     if (posix_open(&r, &o->held, e))
@@ -277,6 +297,8 @@ int output_begin(const char *path, const struct file_options *opt, struct output
 static int begin_node(struct output *o, const json_t *node, struct err *e)
 {
     o->opt.create = FILE_EXISTING;
+    if (has_stripes(&o->opt))
+        return refuse_stripes(json_string_value(json_object_get(node, "driver")), e);
     if (file_open(node, &o->opt, &o->file, e))
         return err_prefix(e,
                           "Protocol driver '%s' does not support image creation, and opening the "
@@ -402,6 +424,7 @@ int output_member_join(const char *path, const struct file_options *opt, struct 
     o.lock = FILE_LOCK_NONE;
     if (!temp)
         return -1;
+    join_look(temp);
     if (!file_open_path(temp, &o, out, e) || e->no != ENOENT)
         return *out ? 0 : -1;
     err_clear(e);
@@ -441,6 +464,18 @@ static int folder_sync(int fd, struct err *e)
     return no == EIO || no == ENOSPC || no == EDQUOT ? file_fail(e, no) : 0;
 }
 
+/* An NFS client that has the file open which is to be replaced moves it out of the way first: for a
+ * moment there would be no file of that name. And what a server has done, it may be asked for once
+ * more when its answer is lost: then there is no such file. */
+static int give_name(struct output *o, int fd, struct err *e)
+{
+    if (o->held && join_is_nfs(o->held))
+        file_cleanup(&o->held);
+    if (!rename(o->temp, o->final) || (errno == ENOENT && fd >= 0 && is_file_of(fd, o->final)))
+        return 0;
+    return err_errno(e, errno, "Could not rename '%s' to '%s'", o->temp, o->final);
+}
+
 /* Errors that show only at closing must be known before the rename, yet the lock must outlive it:
  * a run that waits for this name would else take the finished file for a leftover. */
 static int close_and_rename(struct output *o, struct err *e)
@@ -448,8 +483,8 @@ static int close_and_rename(struct output *o, struct err *e)
     int lock = fcntl(posix_of(o->file)->fd, F_DUPFD_CLOEXEC, 0);
     struct file *f = MEM_TAKE(o->file);
     int r = file_close(f, e);
-    if (!r && rename(o->temp, o->final))
-        r = err_errno(e, errno, "Could not rename '%s' to '%s'", o->temp, o->final);
+    if (!r)
+        r = give_name(o, lock, e);
     if (r && !o->lasting)
         unlink(o->temp);
     if (lock >= 0)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -14,6 +15,17 @@ struct page {
     uint32_t end;    /* behind the last of them */
     uint8_t *data;
 };
+
+#define HERE_MAX (1 * MIB)
+
+/* MPI_IMG_PAGE (bytes) is for tests. */
+uint32_t pages_here(void)
+{
+    const char *wanted = getenv("MPI_IMG_PAGE");
+    long n = wanted ? strtol(wanted, NULL, 10) : sysconf(_SC_PAGESIZE);
+    bool usable = n > (long)PAGES_SIZE && n <= (long)HERE_MAX && num_is_pow2((uint64_t)n);
+    return usable ? (uint32_t)n : PAGES_SIZE;
+}
 
 /* In the order of the file: pieces come nearly so, and leave from the front. */
 struct pages {

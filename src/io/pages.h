@@ -12,6 +12,11 @@
 
 #define PAGES_SIZE 4096u
 
+/* Bytes of a page of this machine's page cache, PAGES_SIZE at least. A client of a network file
+ * system that is given a part of one may read the rest from the server and write all of it back,
+ * with what others have put there meanwhile undone: so no two ranks write parts of one. */
+uint32_t pages_here(void);
+
 struct pages;
 int pages_new(struct file *f, struct pages **out, struct err *e);
 void pages_free(struct pages *p); /* what is not written is lost; NULL is fine */

@@ -102,7 +102,8 @@ static void every_byte_arrives(void **state)
         assert_int_equal(memory_new("m", NULL, 0, &f, &e), 0);
         assert_int_equal(pages_new(f, &pages, &e), 0);
         assert_int_equal(chunk_init(&c, CHUNK, block, block, &e), 0);
-        const struct write_rules rules = {.file = f, .block_size = block, .fresh = true};
+        const struct write_rules rules = {
+            .file = f, .block_size = block, .fresh = true, .page = PAGES_SIZE};
         for (unsigned k = 0; k < CHUNKS; k++) {
             random_chunk(&c, block, &m, (unsigned char)(k + 1));
             assert_int_equal(write_placed(&rules, &t, &c, &e), 0);
