@@ -127,6 +127,7 @@ static struct convert_options convert_flow_options(const struct convert_args *a,
         .verify = a->verify,
         .resume = a->resume,
         .time_limit = (double)a->time_limit,
+        .stripes = a->stripes,
     };
 }
 
@@ -277,6 +278,10 @@ const struct command command_convert = {
         "converted, it is removed and the exit code is 1. With -n it can only be told.\n\n"
         "With -B, or -o backing_file=, what the topmost image of the source does not hold is left "
         "to the backing image, which must have the same content as that of the source.\n\n"
+        "On shared storage no two ranks write one page of the output, and what a rank wrote is "
+        "synced before rank 0 makes it an image. On Lustre a new file has the layout of its "
+        "folder, or that of --stripe-count and --stripe-size, as lfs setstripe has them; this "
+        "needs liblustreapi (Lustre 2.7).\n\n"
         "With --resume an unfinished output stays, beside it a journal (NAME.mpi-img-journal) of "
         "what "
         "is on storage already. SIGTERM, SIGINT, SIGHUP and SIGUSR2, the time limit and the end of "

@@ -9,6 +9,9 @@
 #include "flow/wanted.h"
 
 #define COROUTINES_MAX 16
+#define STRIPES_MAX    65534
+#define STRIPE_UNIT    (64 * KIB)
+#define STRIPE_LIMIT   (4 * GIB)
 
 void convert_defaults(void *args)
 {
@@ -45,6 +48,30 @@ static int convert_take_level(void *field, const char *value, struct err *e)
     return wanted_level(value, field, e);
 }
 
+/* As lfs setstripe has it: -1 stands for all targets. */
+static int convert_take_stripe_count(void *field, const char *value, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    uint64_t count = 0;
+    bool all = strcmp(value, "-1") == 0;
+    if (!all && size_count(value, "stripe count", 1, STRIPES_MAX, &count, &ignored))
+        return err_set(e, EINVAL, "Invalid stripe count '%s': 1 to %d, or -1 for all targets",
+                       value, STRIPES_MAX);
+    *(int *)field = all ? -1 : (int)count;
+    return 0;
+}
+
+static int convert_take_stripe_size(void *field, const char *value, struct err *e)
+{
+    uint64_t *size = field;
+    if (size_operand(value, "stripe size", size, e))
+        return -1;
+    if (!*size || *size % STRIPE_UNIT || *size >= STRIPE_LIMIT)
+        return err_set(e, EINVAL, "Invalid stripe size '%s': a multiple of 64k, less than 4G",
+                       value);
+    return 0;
+}
+
 int convert_args_check(const struct convert_args *a, struct err *e)
 {
     const struct {
@@ -61,6 +88,8 @@ int convert_args_check(const struct convert_args *a, struct err *e)
          "Cannot use --target-is-zero when the destination image has a backing file"},
         {a->no_create && a->options.n, "-o has no effect when skipping image creation"},
         {a->resume && a->no_create, "--resume cannot be used with -n"},
+        {(a->stripes.count || a->stripes.size) && a->no_create,
+         "Stripes have no effect when skipping image creation"},
         {a->time_limit && !a->resume, "--time-limit requires use of --resume flag"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rules); i++)
@@ -183,6 +212,12 @@ const struct option_row convert_rows[] = {
         "Keep a journal beside the unfinished output, and go on with what an earlier run left"),
     ROW_CONVERT_VALUE(0, "time-limit", "time", time_limit, args_take_time,
                       "With --resume: stop before so many seconds, or HH:MM:SS, are over"),
+    ROW_CONVERT_VALUE(0, "stripe-count", "count", stripes.count, convert_take_stripe_count,
+                      "On Lustre: stripe the output over so many targets, -1 for all (default: as "
+                      "its folder says)"),
+    ROW_CONVERT_VALUE(0, "stripe-size", "size", stripes.size, convert_take_stripe_size,
+                      "On Lustre: bytes of a stripe, a multiple of 64k; the chunks of a raw output "
+                      "are as long, up to 16M"),
     ROWS_ENGINE(struct convert_args),
     ROW_MEMORY(struct convert_args, engine.memory),
     {0},

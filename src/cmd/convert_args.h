@@ -38,6 +38,7 @@ struct convert_args {
     bool verify;
     bool resume;
     uint64_t time_limit; /* seconds */
+    struct file_stripes stripes;
 };
 
 extern const struct option_row convert_rows[];

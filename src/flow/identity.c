@@ -65,6 +65,13 @@ static int hash_set(json_t *words, const struct blkhash_params *p, struct err *e
     return text ? word_set(words, "--hash", text, e) : -1;
 }
 
+/* Chunks are as long as they are. */
+static int stripes_set(json_t *words, uint64_t size, struct err *e)
+{
+    return size ? number_set(words, "--stripe-size", size, e)
+                : word_set(words, "--stripe-size", NULL, e);
+}
+
 static int words_fill(json_t *words, const struct convert_options *o, struct err *e)
 {
     if (word_set(words, "-O", o->target_driver, e) < 0 ||
@@ -72,7 +79,8 @@ static int words_fill(json_t *words, const struct convert_options *o, struct err
         word_set(words, "-l", o->snapshot, e) < 0 ||
         number_set(words, "-S", o->sparse_size, e) < 0 ||
         number_set(words, "--compression-level", (uint64_t)o->level, e) < 0 ||
-        hash_set(words, &o->hash, e) < 0 || flags_set(words, o, e) < 0)
+        stripes_set(words, o->stripes.size, e) < 0 || hash_set(words, &o->hash, e) < 0 ||
+        flags_set(words, o, e) < 0)
         return -1;
     return create_options_set(words, o->options, e);
 }

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/trace.h"
 #include "io/keys.h"
+#include "io/lustre.h"
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
@@ -29,6 +30,16 @@ int posix_sync(struct file *f, struct err *e)
     if (no)
         return file_fail(e, no);
     forget_all(p);
+    return 0;
+}
+
+/* File systems with a server send what is cached when a descriptor is closed, any of them, and tell
+ * how it went. For the others it costs nothing. */
+static int posix_hand_over(struct file *f, struct err *e)
+{
+    int fd = fcntl(posix_of(f)->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0 || (close(fd) && errno != EINTR))
+        return file_fail(e, errno);
     return 0;
 }
 
@@ -108,7 +119,8 @@ static int posix_relock(struct file *f, enum file_lock lock, struct err *e)
     .modified = posix_modified, .span = holes_span, .zero = space_zero,                            \
     .zero_fast = space_zero_fast, .discard = space_discard, .hint = hints_set,                     \
     .truncate = space_truncate, .preallocate = space_preallocate, .copy = copy_range,              \
-    .sync = posix_sync, .forget = forget_range, .relock = posix_relock
+    .sync = posix_sync, .hand_over = posix_hand_over, .forget = forget_range,                      \
+    .relock = posix_relock
 #define OPS_BUFFERED .read = posix_read, .write = posix_write
 #define OPS_DIRECT                                                                                 \
     .read = direct_read, .write = direct_write, .read_batch = direct_read_batch,                   \
@@ -154,6 +166,8 @@ static int open_fd(const struct posix_request *r, int flags, int *fd, struct err
         return open_failed(r, e);
     if (!found && check_kind(r, &st, e))
         return -1;
+    if (found && (r->o->stripes.count || r->o->stripes.size))
+        return (*fd = lustre_open(r->path, flags, r->mode, &r->o->stripes, e)) < 0 ? -1 : 0;
     *fd = TEMP_FAILURE_RETRY(open(r->path, flags, r->mode));
     return *fd < 0 ? open_failed(r, e) : 0;
 }
