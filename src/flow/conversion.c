@@ -11,6 +11,7 @@
 #include "flow/bitmaps.h"
 #include "flow/convert_inplace.h"
 #include "flow/walk.h"
+#include "io/join.h"
 #include "io/opening.h"
 
 /* ---- setting up ------------------------------------------------------------------------------ */
@@ -195,6 +196,7 @@ static int join(struct conversion *c, const struct blob *plan, struct err *e)
         begin_hash(c, e) < 0)
         return -1;
     set_rules(c);
+    c->believes = c->target.own && join_is_nfs(c->target.own);
     return c->chunk_size == c->plan.chunk ? 0 : err_set(e, EPROTO, "Another chunk on this rank");
 }
 
@@ -399,6 +401,8 @@ void conversion_end(struct conversion *c, int status, struct err *e)
     placer_free(c->placer);
     target_release(&c->target, c->report->removed);
     source_close(&c->source);
+    if (c->believes)
+        join_look(c->plan.path);
     explicit_bzero(&c->plan, sizeof c->plan); /* keys were made of what it drew */
     if (c->told.data)
         explicit_bzero(c->told.data, c->told.len);

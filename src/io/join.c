@@ -18,14 +18,19 @@ static const useconds_t waits[] = {0, 10000, 50000, 200000, 500000, 1000000, 100
 
 #define UNSURE_MAX 6 /* some two seconds */
 
-/* Opening a folder makes a client ask the server how it is now. */
-void join_look(const char *path)
+/* The folder of a path; opening it makes a client ask the server how it is now. */
+static int folder_open(const char *path)
 {
     struct err ignored = ERR_INIT;
     const char *slash = strrchr(path, '/');
     AUTO_FREE char *folder = slash ? mem_printf(&ignored, "%.*s", (int)(slash - path) + 1, path)
                                    : mem_strdup(".", &ignored);
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+void join_look(const char *path)
+{
+    int fd = folder_open(path);
     if (fd >= 0)
         close(fd);
 }
@@ -54,11 +59,24 @@ static bool shares_inodes(int fd)
     return true;
 }
 
-bool join_is_nfs(const struct file *f)
+static bool is_nfs(int fd)
 {
     struct statfs s;
-    return f->inode && !fstatfs(posix_of((struct file *)f)->fd, &s) &&
-           (uint32_t)s.f_type == NFS_SUPER_MAGIC;
+    return fd >= 0 && !fstatfs(fd, &s) && (uint32_t)s.f_type == NFS_SUPER_MAGIC;
+}
+
+bool join_is_nfs(const struct file *f)
+{
+    return f->inode && is_nfs(posix_of((struct file *)f)->fd);
+}
+
+bool join_is_on_nfs(const char *path)
+{
+    int fd = folder_open(path);
+    bool is = is_nfs(fd);
+    if (fd >= 0)
+        close(fd);
+    return is;
 }
 
 enum join_verdict join_compare(const struct file *f, uint64_t inode)

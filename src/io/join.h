@@ -31,6 +31,7 @@ enum join_verdict join_compare(const struct file *f, uint64_t inode);
 bool join_is_enough(const struct join *j, enum join_verdict v);
 
 bool join_is_nfs(const struct file *f);
+bool join_is_on_nfs(const char *path); /* is its folder? */
 
 /* Open `path`, which rank 0 has made and knows by that inode. */
 int join_open(const char *path, uint64_t inode, const struct file_options *o, struct file **out,

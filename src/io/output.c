@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/signals.h"
 #include "base/trace.h"
 #include "io/join.h"
 #include "io/posix.h"
@@ -52,15 +53,22 @@ bool output_has_members(const struct output *o)
     return o->next != NULL;
 }
 
-static void output_free(struct output *o)
+/* What its beginning has made. */
+static void begin_undo(struct output *o)
 {
-    if (o->next)
-        output_free(o->next);
     file_cleanup(&o->file);
     file_cleanup(&o->held);
     free(o->temp);
     free(o->final);
     free(o->journal);
+    o->temp = o->final = o->journal = NULL;
+}
+
+static void output_free(struct output *o)
+{
+    if (o->next)
+        output_free(o->next);
+    begin_undo(o);
     free(o);
 }
 
@@ -329,6 +337,27 @@ int output_begin_node(const json_t *node, const struct file_options *opt, struct
     return 0;
 }
 
+/* A file server keeps the locks of a client that has died until it is sure of that: 90 seconds
+ * where nobody has set it otherwise. Whoever goes on for it waits so long. */
+#define LEASE 100 /* seconds */
+
+static bool is_dead_lock(const char *path, const struct err *e)
+{
+    return (e->no == EAGAIN || e->no == EACCES) && join_is_on_nfs(path);
+}
+
+static int begin_lasting(struct output *o, const char *path, struct err *e)
+{
+    int status = begin_path(o, path, e);
+    for (unsigned i = 0; status && i < LEASE && is_dead_lock(path, e) && !signals_stop(); i++) {
+        sleep(1);
+        begin_undo(o);
+        err_clear(e);
+        status = begin_path(o, path, e);
+    }
+    return status;
+}
+
 int output_begin_lasting(const json_t *node, const struct file_options *opt, bool go_on,
                          struct output **out, struct err *e)
 {
@@ -340,7 +369,7 @@ int output_begin_lasting(const json_t *node, const struct file_options *opt, boo
         return refuse_lasting(json_string_value(json_object_get(node, "driver")), e);
     o->lasting = true;
     o->go_on = go_on;
-    if (begin_path(o, path, e))
+    if (begin_lasting(o, path, e))
         return -1;
     *out = MEM_TAKE(o);
     return 0;
