@@ -4,6 +4,7 @@
 #   clients=N               how many there are, and
 #   on K CMD...             run there, on client K (1..N); one word is a line for a shell
 #   all CMD...              the same program on all of them, one rank each
+#   bring FILE NAME         copy it there
 #   stored FILE             sha256 of a file, read past the clients if that is possible
 #
 #   trial_guest             the source: here as $T/here/guest, and on the storage
@@ -52,9 +53,7 @@ one() {
 }
 
 trial_formats() {
-    one raw disk.raw -f raw -O raw
     one qcow2 disk.qcow2 -f raw -O qcow2
-    one "qcow2, packed" packed.qcow2 -c -f raw -O qcow2
     one "qcow2, small clusters" small.qcow2 -f raw -O qcow2 -o cluster_size=2k
     one vmdk disk.vmdk -f raw -O vmdk
     one "vpc, fixed: its footer is in the last page of the data" disk.vhd -f raw -O vpc -o subformat=fixed
@@ -87,7 +86,7 @@ trial_modes() {
 
     # one name again and again: no client may take the file of before for that of now
     local i
-    for i in 1 2 3; do
+    for i in 1 2; do
         put "$T/here/guest" $((i * 5000000)) text 3000 "$i"
         bring "$T/here/guest" guest
         local_convert again -f raw -O raw
@@ -96,16 +95,19 @@ trial_modes() {
     on 1 "rm again"
 }
 
-# Nothing of a source that was only read, nor of the target, is left but what is being read ahead.
+# Of 24 MiB that were read and 24 MiB that were written by all of them together, nothing is left in
+# the caches but what the kernel had read ahead for a chunk that another client read then.
 trial_clean() {
-    local k left
+    local k left caches=
     good all "$IMG" convert -f raw -O raw guest kept || return 0
     for ((k = 1; k <= clients; k++)); do
-        left=$(on $k "fincore -n -b -o RES guest kept" | awk '{ n += $1 } END { print n + 0 }') || left=
+        left=$(on $k "fincore -n -b -o RES guest kept" 2>&1 | awk '{ n += $1 } END { print n + 0 }') || left=
         [ -n "$left" ] || { echo "note: no fincore, what stays in caches is not looked at"; break; }
+        caches+=" $left"
         checked
         [ "$left" -le $((4 * 1048576)) ] || bad "client $k has $left bytes in its page cache"
     done
+    echo "bytes left in the page caches of the clients:$caches"
     checked
     left=$(on 1 "rm kept; ls -A" | grep -vx guest || true)
     [ -z "$left" ] || bad "left behind: $left"
