@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -92,8 +91,7 @@ int image_open_member(const struct image *img, const char *name, struct file **o
 /* What makes an image the same one again: the same file, read as the same format. Only plain files
  * count; others are caught by the chain's length. */
 struct seen {
-    dev_t dev;
-    ino_t ino;
+    const struct file *file;
     const struct format *format;
 };
 
@@ -119,16 +117,14 @@ static int chain_add(struct chain *c, const struct seen *s, struct err *e)
 
 static int chain_enter(struct chain *c, const struct image *img, struct err *e)
 {
-    const char *protocol = file_protocol(img->file);
-    struct stat st;
     if (++c->length > CHAIN_MAX)
         return err_set(e, ELOOP, "Backing chain is longer than %u images", CHAIN_MAX);
     bool ends = !img->backing_name || json_object_get(img->spec, "backing");
-    if (ends || strcmp(protocol, "file") || stat(file_name(img->file), &st))
+    if (ends)
         return 0;
-    const struct seen s = {st.st_dev, st.st_ino, img->format};
+    const struct seen s = {img->file, img->format};
     for (size_t i = 0; i < c->n; i++)
-        if (c->seen[i].dev == s.dev && c->seen[i].ino == s.ino && c->seen[i].format == s.format)
+        if (file_is_same(c->seen[i].file, s.file) && c->seen[i].format == s.format)
             return err_set(e, ELOOP, "Backing file '%s' creates an infinite loop.", img->name);
     return chain_add(c, &s, e);
 }

@@ -219,7 +219,9 @@ static int open_protocol(const json_t *node, const char *driver, const struct im
     const char *filename = json_string_value(json_object_get(node, "filename"));
     if (filename && !*filename)
         return err_set(e, EINVAL, "The '%s' block driver requires a file name", driver);
-    if (filename && !strcmp(driver, "file") && node_is_device(filename))
+    /* where rank 0 has looked already, nobody else does */
+    if (filename && !opening_is_replayed(flags->opening) && !strcmp(driver, "file") &&
+        node_is_device(filename))
         return err_set(e, EINVAL, "'file' driver requires '%s' to be a regular file", filename);
     AUTO(file_cleanup) struct file *f = NULL;
     if (opening_file(flags->opening, node, &o, &f, e) || name_file(node, f, e))

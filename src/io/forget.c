@@ -81,7 +81,11 @@ void forget_range(struct file *f, uint64_t off, uint64_t len)
         posix_fadvise(p->fd, due[i].off, due[i].end - due[i].off, POSIX_FADV_DONTNEED);
 }
 
-/* Of a file that we only read, what others keep cached stays: just our own last parts go. */
+/* The kernel caches in pieces of up to this, and drops them whole or not at all. */
+#define FOLIO_MAX (2 * MIB)
+
+/* Of a file that we only read, what others keep cached stays: just our own last parts go, and what
+ * was read ahead around them. */
 void forget_all(struct posix *p)
 {
     struct forget *g = &p->forget;
@@ -91,6 +95,7 @@ void forget_all(struct posix *p)
         return;
     for (; g->first < g->next; g->first++) {
         const struct forget_part *r = part(g, g->first);
-        posix_fadvise(p->fd, r->off, r->end - r->off, POSIX_FADV_DONTNEED);
+        uint64_t from = num_down(r->off, FOLIO_MAX), to = num_up(r->end, FOLIO_MAX);
+        posix_fadvise(p->fd, from, to - from, POSIX_FADV_DONTNEED);
     }
 }

@@ -304,14 +304,16 @@ int output_begin(const char *path, const struct file_options *opt, struct output
 
 static int begin_node(struct output *o, const json_t *node, struct err *e)
 {
+    const char *name = json_string_value(json_object_get(node, "filename"));
+    const char *driver = json_string_value(json_object_get(node, "driver"));
     o->opt.create = FILE_EXISTING;
     if (has_stripes(&o->opt))
-        return refuse_stripes(json_string_value(json_object_get(node, "driver")), e);
+        return refuse_stripes(name ? name : driver, e);
     if (file_open(node, &o->opt, &o->file, e))
         return err_prefix(e,
                           "Protocol driver '%s' does not support image creation, and opening the "
                           "image failed: ",
-                          json_string_value(json_object_get(node, "driver")));
+                          driver);
     o->temp = mem_strdup(file_name(o->file), e);
     return o->temp ? 0 : -1;
 }

@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "io/keys.h"
 #include "io/lustre.h"
+#include "io/opening.h"
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
@@ -161,10 +162,11 @@ static int open_failed(const struct posix_request *r, struct err *e)
 static int open_fd(const struct posix_request *r, int flags, int *fd, struct err *e)
 {
     struct stat st;
-    int found = stat(r->path, &st);
+    bool known = opening_is_replayed(r->o->opening);
+    int found = known ? 0 : stat(r->path, &st);
     if (found && r->o->create == FILE_EXISTING)
         return open_failed(r, e);
-    if (!found && check_kind(r, &st, e))
+    if (!found && !known && check_kind(r, &st, e))
         return -1;
     if (found && (r->o->stripes.count || r->o->stripes.size))
         return (*fd = lustre_open(r->path, flags, r->mode, &r->o->stripes, e)) < 0 ? -1 : 0;

@@ -64,7 +64,7 @@ stored() {
     [ "$a" = "$b" ] && echo "$a" || echo "$a and $b"
 }
 # what cp leaves in that client's cache is not ours
-bring() { on 2 "cp $1 $2 && dd of=$2 oflag=nocache conv=notrunc,fdatasync count=0 status=none"; }
+bring() { on 2 "cp $1 $2 && sync $2 && dd of=$2 oflag=nocache conv=notrunc count=0 status=none"; }
 
 trial_guest
 trial_formats

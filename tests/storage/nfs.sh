@@ -19,7 +19,7 @@ on() {
 all() { uml_mpirun $clients "$@"; }
 stored() { uml_on u0 "sha256sum <$1" | cut -c1-64; }
 # what cp leaves in that client's cache is not ours
-bring() { uml_on u1 "cp $1 $2 && dd of=$2 oflag=nocache conv=notrunc,fdatasync count=0 status=none"; }
+bring() { uml_on u1 "cp $1 $2 && sync $2 && dd of=$2 oflag=nocache conv=notrunc count=0 status=none"; }
 
 trial_guest
 trial_formats
