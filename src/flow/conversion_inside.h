@@ -20,7 +20,7 @@ struct conversion {
     struct convert_report *report;
     unsigned rank;
     uint64_t chunk_size;
-    bool believes; /* this machine may believe for a while that the final name is not there */
+    bool believes;    /* this machine may believe for a while that the final name is not there */
     unsigned workers; /* on all ranks: they share the rate limit */
 
     struct source source;
