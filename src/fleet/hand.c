@@ -96,6 +96,8 @@ static int do_whole(struct hand *h, struct grip *g, struct blob *need, struct er
 static int do_chunk(struct hand *h, struct grip *g, struct blob *need, struct err *e)
 {
     const struct task *t = &g->task;
+    if (fleet_rank_knows_better(h->rank))
+        return err_set(e, EINTR, "Stopped by a signal");
     if (opened_enter(h->rank, h->serial, t, h->index, &g->opened, &g->worker, e) < 0)
         return -1;
     return g->opened->job.prepare(g->worker, t->chunk, t->slot, need, e);

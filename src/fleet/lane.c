@@ -1,5 +1,6 @@
 #include "fleet/lane.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 
@@ -71,7 +72,7 @@ int lane_begin(struct lane *l, size_t item, uint64_t key, json_t *record, struct
     l->start = clock_wall();
     l->bytes = 0;
     l->o = NULL;
-    l->failed = l->stopping = l->stopped = false;
+    l->failed = l->stopping = l->stopped = l->cut = false;
     l->state = LANE_BEGINNING;
     pin_step(l, TASK_BEGIN);
     return 0;
@@ -86,14 +87,23 @@ void lane_clear(struct lane *l)
     l->state = LANE_FREE;
 }
 
-/* Of several errors that of the lowest chunk is told. */
+/* Of several errors that of the lowest chunk is told. What a signal interrupts is no failure. */
 static void fail(struct lane *l, uint64_t chunk, const struct err *why)
 {
+    if (why->no == EINTR) {
+        l->cut = l->stopping = true;
+        return;
+    }
     if (l->failed && chunk >= l->failed_chunk)
         return;
     l->failed = true;
     l->failed_chunk = chunk;
     *l->err = *why;
+}
+
+static bool drops(const struct lane *l)
+{
+    return l->failed || l->cut;
 }
 
 /* ---- stages ---------------------------------------------------------------------------------- */
@@ -231,9 +241,9 @@ static void advance(struct lane *l)
     const struct frontier_unit *u;
     struct blob grant;
     while ((u = frontier_lowest(&l->frontier)) && u->reported) {
-        if (u->failed && !l->failed)
+        if (u->failed && !drops(l))
             lost_report(l, u->unit);
-        else if (!l->failed)
+        else if (!drops(l))
             take_place(l, u, &grant);
         frontier_advance(&l->frontier);
     }
@@ -259,9 +269,9 @@ void lane_reported(struct lane *l, const struct crowd_seat *s, uint64_t chunk, u
     } else {
         l->rank[s->rank].knows = true;
         count(l, s->rank, need);
-        frontier_report(&l->frontier, ticket, l->failed, need->data, need->len);
+        frontier_report(&l->frontier, ticket, drops(l), need->data, need->len);
     }
-    *waits = l->o->job.commit && !why && !l->failed;
+    *waits = l->o->job.commit && !why && !drops(l);
     l->waits[s->id] = *waits;
     if (!*waits)
         l->out--;
@@ -281,11 +291,11 @@ bool lane_grant(struct lane *l, uint32_t *seat, struct blob *grant, bool *drop)
             continue;
         }
         l->waits[*seat] = false;
-        if (u->failed && !l->failed)
+        if (u->failed && !drops(l))
             lost_report(l, u->unit);
-        else if (!l->failed)
+        else if (!drops(l))
             take_place(l, u, grant);
-        *drop = l->failed;
+        *drop = drops(l);
         l->out -= *drop;
         frontier_advance(&l->frontier);
         return true;
@@ -350,6 +360,7 @@ static void began(struct lane *l, const struct err *why)
     l->o = why ? NULL : opened_find(l->r, l->key);
     if (why) {
         fail(l, 0, why);
+        l->stopped = l->cut;
         l->state = LANE_ENDED;
     } else if (l->o->stage == STAGE_DONE) {
         l->state = LANE_ENDED;

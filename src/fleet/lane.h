@@ -72,6 +72,7 @@ struct lane {
     bool *waits;  /* by seat: its unit is reported, and not granted */
 
     bool failed, stopping, stopped;
+    bool cut; /* a chunk was given up for a signal: none above it counts */
     uint64_t failed_chunk;
     struct err *err, *scratch;
 };

@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "base/signals.h"
 #include "fleet/hand.h"
 #include "fleet/opened.h"
 
 #define DEPTH        4u        /* as conversions have it where there are ranks */
+#define SIGNAL_SECS  1.0       /* in which rank 0 would have told of it */
 #define WORKER_LEAST (8 * MIB) /* of the memory, a worker */
 
 /* --memory is for all workers together: where it is little, there are fewer of them. */
@@ -39,6 +41,16 @@ void fleet_rank_release(struct fleet_rank *r)
     pthread_mutex_destroy(&r->large);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->changed);
+}
+
+bool fleet_rank_knows_better(struct fleet_rank *r)
+{
+    if (!signals_stop() || r->rank == 0 || r->halted > 0)
+        return false;
+    double now = clock_now();
+    if (r->signalled == 0)
+        r->signalled = now;
+    return now > r->signalled + SIGNAL_SECS;
 }
 
 static void halt(void *ctx)

@@ -20,8 +20,9 @@ struct fleet_rank {
     uint64_t share;   /* of that, of one worker */
     struct request_common common;
     struct deadline deadline;
-    _Atomic double halted; /* clock_now of when all was to be given up; 0 = not */
-    atomic_uint hands;     /* workers that have begun */
+    _Atomic double halted;    /* clock_now of when all was to be given up; 0 = not */
+    _Atomic double signalled; /* when a signal was noticed here */
+    atomic_uint hands;        /* workers that have begun */
 
     pthread_mutex_t
         large; /* an image of which one worker holds more than its share: one at a time */
@@ -35,6 +36,9 @@ struct fleet_rank {
 int fleet_rank_init(struct fleet_rank *r, const struct engine *g,
                     const struct request_common *common, double time_limit, struct err *e);
 void fleet_rank_release(struct fleet_rank *r);
+
+/* A signal to stop has come to this rank, and rank 0 does not seem to have got it. */
+bool fleet_rank_knows_better(struct fleet_rank *r);
 
 /* The workers' half of the crowd's job. */
 void fleet_rank_job(struct fleet_rank *r, struct unit_job *job);

@@ -9,6 +9,7 @@
  */
 #include "fleet/run.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -384,6 +385,8 @@ static int reported(void *ctx, const struct crowd_seat *s, uint64_t unit, const 
     const struct given *g = &r->given[s->id];
     (void)unit;
     *waits = false;
+    if (why && why->no == EINTR) /* a signal has come to that rank */
+        stop(r);
     if (g->kind == TASK_CHUNK)
         lane_reported(g->lane, s, g->chunk, g->ticket, need, why, waits);
     if (!*waits)
