@@ -11,7 +11,7 @@ TEST_PACKAGES='libcmocka-dev qemu-utils 7zip perl e2fsprogs xfsprogs btrfs-progs
     chromium'
 # hosts, a batch system and shared storage on one machine (tests/cluster)
 CLUSTER_PACKAGES='openssh-server openssh-client iproute2 slurm-wlm munge user-mode-linux busybox-static
-    kmod nfs-kernel-server nfs-common rpcbind glusterfs-server glusterfs-client xfsprogs gnuplot-nox'
+    kmod nfs-kernel-server nfs-common rpcbind glusterfs-server glusterfs-client xfsprogs strace util-linux-extra gnuplot-nox'
 CHECK_PACKAGES='clang clang-format'
 
 # packages_missing NAME...: those that dpkg does not list as installed.

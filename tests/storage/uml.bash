@@ -20,10 +20,11 @@ declare -A uml_pid=()
 
 need_uml() {
     need_nodes
-    need linux exportfs rpc.nfsd rpc.mountd mount.nfs4 rpcbind mkfs.xfs ethtool mpirun
+    need linux exportfs rpc.nfsd rpc.mountd mount.nfs4 rpcbind mkfs.xfs mpirun
     compgen -G "/usr/lib/uml/modules/*/kernel/fs/nfsd/nfsd.ko*" >/dev/null ||
         skip "User-Mode Linux has no module nfsd"
     [ -n "$(launcher_of openmpi)" ] && [ -e "$BUILD/mpi-img-openmpi.so" ] || skip "no Open MPI"
+    [ -c /dev/net/tun ] || skip "no /dev/net/tun"
     [ "$(free_mib /dev/shm)" -gt 1200 ] || skip "/dev/shm has no room for the memory of the kernels"
 }
 
