@@ -24,8 +24,10 @@ refused format-single ranks 3 "$IMG" convert --safe -f qcow2 -O raw nested out.r
 
 # which ranks open what is refused, and does any open the file that it names?
 if command -v strace >/dev/null; then
-    try ranks 3 strace -f -e trace=open,openat -o "|grep -E '\"([^\"]*/)?(bad|secret)\"' >>opened" \
-        "$IMG" convert --safe -f qcow2 -O raw bad out
+    printf '#!/bin/sh\nexec strace -f -e trace=open,openat -o rank.$PMIX_RANK "$@"\n' >traced
+    chmod +x traced
+    try ranks 3 ./traced "$IMG" convert --safe -f qcow2 -O raw bad out
+    grep -hE '"([^"]*/)?(bad|secret)"' rank.* >opened || true
     checked
     [ "$(grep -c 'bad"' opened)" = 1 ] || bad "opened: $(cat opened)"
     ! grep 'secret"' opened || bad "the file that the image names was opened"
