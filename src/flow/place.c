@@ -5,28 +5,22 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "flow/underway.h"
 #include "flow/write.h"
-
-/* A chunk that is placed and not yet written. */
-struct outstanding {
-    uint64_t chunk;
-    uint64_t low; /* nothing of it lies below this host offset */
-    bool done;
-};
 
 struct placer {
     struct writer *writer;
     struct pages *pages;
     struct cursor cursor;
     struct placing placing;
-    struct outstanding *out; /* in chunk order */
-    size_t n_out, cap_out;
-    struct file *ahead; /* whose length is kept ahead of the cursor; NULL = not needed */
+    struct underway out; /* placed, not yet written */
+    struct file *ahead;  /* whose length is kept ahead of the cursor; NULL = not needed */
     uint64_t length;
     unsigned done_since; /* chunks done since pages were last told how low they may look */
 };
 
-/* Telling the pages costs a walk through them: now and then is enough to keep them few. */
+/* Telling the pages costs a walk through them and through what is under way: now and then is enough
+ * to keep them few. */
 #define TELL_PAGES_EVERY 32
 
 /* With O_DIRECT, file systems do writes inside of a file side by side, those that make it longer
@@ -56,7 +50,7 @@ void placer_free(struct placer *p)
         return;
     free(p->placing.host);
     free(p->placing.meta);
-    free(p->out);
+    underway_release(&p->out);
     free(p);
 }
 
@@ -68,20 +62,6 @@ struct cursor *placer_cursor(struct placer *p)
 static uint64_t low_of(const struct cursor *c)
 {
     return c->packed_left ? num_min(c->packed, c->end) : c->end;
-}
-
-static int outstanding_add(struct placer *p, uint64_t chunk, uint64_t low, struct err *e)
-{
-    if (p->n_out == p->cap_out) {
-        size_t cap = num_max(64, 2 * p->cap_out);
-        struct outstanding *grown = mem_grow(p->out, cap, sizeof *grown, e);
-        if (!grown)
-            return -1;
-        p->out = grown;
-        p->cap_out = cap;
-    }
-    p->out[p->n_out++] = (struct outstanding){chunk, low, false};
-    return 0;
 }
 
 /* Only a help: where it fails, writing will tell. */
@@ -102,34 +82,25 @@ int placer_place(struct placer *p, uint64_t chunk, const need_t *need, size_t n,
     const struct writer_ops *ops = p->writer->ops;
     *granted = p->cursor;
     p->placing.n_meta = 0;
-    if (outstanding_add(p, chunk, low_of(granted), e) < 0 ||
-        ops->place(p->writer, chunk, need, n, &p->cursor, &p->placing, e) < 0)
+    struct underway_chunk *u = underway_add(&p->out, chunk, e);
+    if (!u)
+        return -1;
+    u->low = low_of(granted);
+    if (ops->place(p->writer, chunk, need, n, &p->cursor, &p->placing, e) < 0)
         return -1;
     keep_ahead(p, e);
     return ops->publish(p->writer, chunk, need, n, &p->placing, p->pages, e);
 }
 
-static void outstanding_remove(struct placer *p, uint64_t chunk)
-{
-    size_t lead = 0;
-    for (size_t i = 0; i < p->n_out; i++)
-        if (p->out[i].chunk == chunk)
-            p->out[i].done = true;
-    while (lead < p->n_out && p->out[lead].done)
-        lead++;
-    p->n_out -= lead;
-    if (lead && p->n_out)
-        memmove(p->out, p->out + lead, p->n_out * sizeof *p->out);
-}
-
 static int tell_pages(struct placer *p, struct err *e)
 {
-    if (p->writer->ops->part || ++p->done_since < TELL_PAGES_EVERY)
+    size_t every = num_max(TELL_PAGES_EVERY, underway_count(&p->out) / 8);
+    if (p->writer->ops->part || ++p->done_since < every)
         return 0;
     p->done_since = 0;
     uint64_t low = low_of(&p->cursor);
-    for (size_t i = 0; i < p->n_out; i++)
-        low = num_min(low, p->out[i].low);
+    for (size_t i = p->out.first; i < p->out.end; i++)
+        low = num_min(low, p->out.all[i].low);
     return pages_below(p->pages, low, e);
 }
 
@@ -161,6 +132,8 @@ int placer_done(struct placer *p, uint64_t chunk, const void *edges, size_t len,
             return -1;
         at += edge.length;
     }
-    outstanding_remove(p, chunk);
+    struct underway_chunk done;
+    if (!underway_take(&p->out, chunk, &done))
+        return err_set(e, EPROTO, "A chunk is done that was not placed");
     return tell_pages(p, e);
 }

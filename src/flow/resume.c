@@ -14,6 +14,7 @@
 #include "base/signals.h"
 #include "flow/deadline.h"
 #include "flow/identity.h"
+#include "flow/underway.h"
 #include "io/join.h"
 
 #define BATCH_MAX (16 * MIB) /* of records that wait for a sync */
@@ -25,7 +26,6 @@
 
 /* A chunk that is placed and not yet written. */
 struct pending {
-    struct pending *next;
     struct journal_record record;
     need_t need[];
 };
@@ -40,7 +40,7 @@ struct resume {
 
     size_t skip; /* of the recorded chunks: the first that resume_has may be asked for ... */
     size_t feed; /* ... and the first that the placer does not know of */
-    struct pending *pending;
+    struct underway pending; /* each is a struct pending */
 
     double least, interval; /* seconds between checkpoints */
     double next;            /* when one is due */
@@ -264,10 +264,10 @@ void resume_free(struct resume *r)
 {
     if (!r)
         return;
-    for (struct pending *p = r->pending, *next; p; p = next) {
-        next = p->next;
-        free(p);
-    }
+    for (size_t i = r->pending.first; i < r->pending.end; i++)
+        if (!r->pending.all[i].gone)
+            free(r->pending.all[i].what);
+    underway_release(&r->pending);
     journal_close(r->journal);
     json_decref(r->head);
     output_names_release(&r->names);
@@ -368,23 +368,22 @@ int resume_placed(struct resume *r, const struct journal_record *placed,
     if (!granted)
         return journal_add(r->journal, placed, e);
     struct pending *p = pending_new(placed, e);
-    if (!p)
+    struct underway_chunk *u = p ? underway_add(&r->pending, placed->chunk, e) : NULL;
+    if (!u) {
+        free(p);
         return -1;
+    }
     p->record.place = place_hash(granted);
-    p->next = r->pending;
-    r->pending = p;
+    u->what = p;
     return 0;
 }
 
 int resume_done(struct resume *r, uint64_t chunk, const void *edges, size_t len, struct err *e)
 {
-    struct pending **at = &r->pending;
-    while (*at && (*at)->record.chunk != chunk)
-        at = &(*at)->next;
-    AUTO_FREE struct pending *p = *at;
-    if (!p)
+    struct underway_chunk done;
+    if (!underway_take(&r->pending, chunk, &done))
         return err_set(e, EPROTO, "A chunk is done that was not placed");
-    *at = p->next;
+    AUTO_FREE struct pending *p = done.what;
     p->record.edges = edges;
     p->record.edges_len = len;
     return journal_add(r->journal, &p->record, e);
