@@ -36,10 +36,20 @@ enum message_kind {
     MESSAGE_EXIT,    /* to the others: slot = rank 0's exit code */
     /* a rank to rank 0, while units are worked on */
     MESSAGE_ALIVE,
+    /* several messages of one rank to another (parcel.h) */
+    MESSAGE_PARCEL,
 };
 
 /* The most bytes that one message carries (MPI counts in int). */
 #define MESSAGE_MAX ((size_t)1 << 30)
+
+/* Is it one of those that come with each unit? They may wait a little for others that go the same
+ * way. */
+static inline bool message_of_unit(uint32_t kind)
+{
+    return kind == MESSAGE_WORK || kind == MESSAGE_GRANT || kind == MESSAGE_NEED ||
+           kind == MESSAGE_DONE;
+}
 
 struct message {
     struct message *next;

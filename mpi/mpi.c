@@ -16,8 +16,10 @@
 #include "mpi/wire.h"
 
 #define TAG 0
-/* Messages up to this keep their memory for the next one. */
-#define SMALL 1024
+/* Messages up to this keep their memory for the next one: parcels do. */
+#define SMALL 4096
+/* So many sends may be under way before they are looked after, however much there is to receive. */
+#define LATE_MAX 64
 
 struct outgoing {
     struct outgoing *next;
@@ -30,6 +32,7 @@ static struct {
     MPI_Comm comm; /* our own, with errors returned */
     struct outgoing *pending;
     struct outgoing *spare; /* all with room SMALL */
+    unsigned late;          /* sends that did not leave at once */
     unsigned char *in;
     size_t in_room;
 } wire;
@@ -97,7 +100,7 @@ static void outgoing_free(struct outgoing *o)
     wire.spare = o;
 }
 
-/* Look after the sends under way; a small one has often left at once. */
+/* Look after the sends under way. */
 static int wire_reap(struct err *e)
 {
     for (struct outgoing **p = &wire.pending; *p;) {
@@ -132,9 +135,17 @@ static int wire_send(unsigned to, const struct wire_head *h, const void *bytes, 
         outgoing_free(o);
         return wire_error(e, code, "send");
     }
+    int done = 0; /* a small one has often left at once */
+    code = MPI_Test(&o->request, &done, MPI_STATUS_IGNORE);
+    if (code != MPI_SUCCESS)
+        return wire_error(e, code, "send");
+    if (done) {
+        outgoing_free(o);
+        return 0;
+    }
     o->next = wire.pending;
     wire.pending = o;
-    return wire_reap(e);
+    return ++wire.late % LATE_MAX ? 0 : wire_reap(e);
 }
 
 static int wire_make_room(size_t len, struct err *e)
@@ -174,13 +185,11 @@ static int wire_poll(bool *got, unsigned *from, struct wire_head *h, const void 
     int found = 0;
     MPI_Status status;
     *got = false;
-    if (wire_reap(e) < 0)
-        return -1;
     int code = MPI_Iprobe(MPI_ANY_SOURCE, TAG, wire.comm, &found, &status);
     if (code != MPI_SUCCESS)
         return wire_error(e, code, "receive");
     if (!found)
-        return 0;
+        return wire_reap(e);
     if (wire_receive(&status, h, e) < 0)
         return -1;
     *got = true;

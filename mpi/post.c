@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "mpi/pulse.h"
 
 /* How often the caller gets to show progress and to look for signals. */
 #define NAP_ALONE 100000
@@ -27,7 +28,7 @@ int post_connect(struct post *p, const struct wire_ops *wire, struct err *e)
     if (wire->start(&p->rank, &p->size, e) < 0)
         return -1;
     p->host = mem_new(p->size, sizeof *p->host, e);
-    if (!p->host)
+    if (!p->host || outbox_init(&p->out, wire, p->size, e) < 0)
         return -1;
     p->wire = wire;
     /* Else a nap of 20 us takes 70; latency between ranks is mostly naps. */
@@ -39,6 +40,7 @@ int post_connect(struct post *p, const struct wire_ops *wire, struct err *e)
 void post_release(struct post *p)
 {
     free(p->host);
+    outbox_release(&p->out);
     mailbox_release(&p->inbox);
 }
 
@@ -53,7 +55,9 @@ int post_send(struct post *p, unsigned to, const struct wire_head *h, const void
 {
     if (p->broken)
         return err_set(e, EIO, "The connection between the ranks has failed");
-    return p->wire->send(to, h, bytes, e) < 0 ? post_break(p) : 0;
+    int sent = message_of_unit(h->kind) ? outbox_put(&p->out, to, h, bytes, e)
+                                        : outbox_send(&p->out, to, h, bytes, e);
+    return sent < 0 ? post_break(p) : 0;
 }
 
 int post_send_all(struct post *p, const struct wire_head *h, const void *bytes, struct err *e)
@@ -101,6 +105,34 @@ static enum post_handled post_deliver(struct post *p, unsigned from, const struc
     return POST_FAILED;
 }
 
+/* All messages of a parcel. */
+static enum post_handled post_unpack(struct post *p, unsigned from, const struct wire_head *parcel,
+                                     const void *bytes, post_handler *handle, void *ctx,
+                                     struct err *e)
+{
+    struct wire_head h;
+    const void *body;
+    size_t at = 0;
+    int more;
+    while ((more = parcel_next(bytes, parcel->len, &at, &h, &body)) > 0) {
+        enum post_handled handled = post_deliver(p, from, &h, body, handle, ctx, e);
+        if (handled != POST_GO_ON)
+            return handled;
+    }
+    return more < 0 ? post_unexpected(from, parcel, e) : POST_GO_ON;
+}
+
+static enum post_handled post_open(struct post *p, unsigned from, const struct wire_head *h,
+                                   const void *bytes, post_handler *handle, void *ctx,
+                                   struct err *e)
+{
+    bool parcel = h->kind == MESSAGE_PARCEL;
+    if (p->rank != 0 && (parcel || message_of_unit(h->kind)))
+        p->pace.us = parcel ? (unsigned)h->unit : 0;
+    return parcel ? post_unpack(p, from, h, bytes, handle, ctx, e)
+                  : post_deliver(p, from, h, bytes, handle, ctx, e);
+}
+
 /* Messages of other ranks; *any says whether there were some. */
 static int post_poll(struct post *p, bool *any, post_handler *handle, void *ctx, struct err *e)
 {
@@ -114,18 +146,17 @@ static int post_poll(struct post *p, bool *any, post_handler *handle, void *ctx,
         if (!got)
             return 0;
         *any = true;
-        enum post_handled handled = post_deliver(p, from, &h, bytes, handle, ctx, e);
+        enum post_handled handled = post_open(p, from, &h, bytes, handle, ctx, e);
         if (handled != POST_GO_ON)
             return handled == POST_ENOUGH ? 0 : p->left ? -1 : post_break(p);
     }
 }
 
 /* Messages of own workers: all of them, since a thread that has said GONE says it only once. */
-static int post_take(struct post *p, unsigned nap, bool *any, post_handler *handle, void *ctx,
-                     struct err *e)
+static int post_handle_own(struct post *p, struct message *m, bool *any, post_handler *handle,
+                           void *ctx, struct err *e)
 {
     bool failed = false;
-    struct message *m = mailbox_take_all(&p->inbox, nap);
     while (m) {
         struct message *next = m->next; /* once handled, the message may be posted again */
         failed |= handle(ctx, p->rank, &m->head, m->bytes, e) == POST_FAILED;
@@ -135,16 +166,51 @@ static int post_take(struct post *p, unsigned nap, bool *any, post_handler *hand
     return failed ? post_break(p) : 0;
 }
 
-int post_receive(struct post *p, post_handler *handle, void *ctx, struct err *e)
+/* Send what waits, if it is time to; then 0, else the microseconds until it is. A rank whose
+ * workers have nothing to do would wait for nothing. */
+static int post_flush(struct post *p, double now, unsigned *left, struct err *e)
+{
+    bool idle = p->rank != 0 && !p->asked;
+    *left = idle ? 0 : pace_left(&p->pace, now);
+    if (*left || !p->out.n_list)
+        return 0;
+    p->pace.sent = now;
+    return outbox_flush(&p->out, e) < 0 ? post_break(p) : 0;
+}
+
+/* Own workers' messages after some sleep, which one of them cuts short. */
+static struct message *post_sleep(struct post *p, double now, unsigned left)
+{
+    unsigned nap = p->out.n_list && left < p->nap ? left : p->nap;
+    struct message *m = mailbox_take_all(&p->inbox, nap);
+    if (p->rank == 0) {
+        double woken = nap ? pulse_now() : now;
+        pace_watch(&p->pace, woken, woken - now);
+        p->out.pace = p->pace.us;
+    }
+    return m;
+}
+
+static int post_receive_wired(struct post *p, post_handler *handle, void *ctx, struct err *e)
 {
     bool any = false;
-    bool polls = p->size > 1 && !p->broken && !p->left;
-    if (post_take(p, polls ? p->nap : NAP_ALONE, &any, handle, ctx, e) < 0)
+    unsigned left;
+    double now = pulse_now();
+    if (post_flush(p, now, &left, e) < 0)
         return -1;
-    if (polls && post_poll(p, &any, handle, ctx, e) < 0)
+    struct message *m = post_sleep(p, now, left);
+    if (post_handle_own(p, m, &any, handle, ctx, e) < 0 || post_poll(p, &any, handle, ctx, e) < 0)
         return -1;
     /* Slow growth: two ranks that wait for each other in turn would else lengthen each other's
      * naps. */
     p->nap = any ? 0 : (unsigned)num_min(num_max(p->nap + p->nap / 2, NAP_WIRE_MIN), NAP_WIRE_MAX);
     return 0;
+}
+
+int post_receive(struct post *p, post_handler *handle, void *ctx, struct err *e)
+{
+    bool any;
+    if (p->size > 1 && !p->broken && !p->left)
+        return post_receive_wired(p, handle, ctx, e);
+    return post_handle_own(p, mailbox_take_all(&p->inbox, NAP_ALONE), &any, handle, ctx, e);
 }

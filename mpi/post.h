@@ -4,18 +4,25 @@
  *
  * With one rank it sleeps on the inbox. With several it must poll the wire: it does so with sleeps
  * that grow while nothing comes, and that a message of an own worker cuts short.
+ *
+ * Messages that come with each unit go in parcels: a rank first takes all that is there, then sends
+ * all that it has to say about it. When rank 0 is short of time it has them wait longer (pace.h).
  */
 #ifndef MPI_POST_H
 #define MPI_POST_H
 
 #include "mpi/mailbox.h"
-#include "mpi/wire.h"
+#include "mpi/outbox.h"
+#include "mpi/pace.h"
 
 #define POST_HOST 64
 
 struct post {
     struct mailbox inbox;        /* from this rank's workers */
     const struct wire_ops *wire; /* NULL: there is one rank */
+    struct outbox out;           /* to other ranks */
+    struct pace pace;
+    unsigned asked; /* the relay's: orders that its workers have not answered yet */
     unsigned rank;
     unsigned size;
     unsigned nap; /* microseconds to sleep if nothing is there */
@@ -30,7 +37,8 @@ int post_init(struct post *p, struct err *e);
 int post_connect(struct post *p, const struct wire_ops *wire, struct err *e);
 void post_release(struct post *p);
 
-/* To another rank. */
+/* To another rank: now, or if the message is one of those that come with each unit, at the next
+ * post_receive or later. */
 int post_send(struct post *p, unsigned to, const struct wire_head *h, const void *bytes,
               struct err *e);
 

@@ -19,6 +19,7 @@ struct relay {
 
 static int relay_up(struct relay *r, const struct wire_head *h, const void *bytes, struct err *e)
 {
+    r->post->asked -= h->kind == MESSAGE_NEED || h->kind == MESSAGE_DONE || h->kind == MESSAGE_FAIL;
     r->gone += h->kind == MESSAGE_GONE;
     r->crippled |= h->kind == MESSAGE_BROKEN;
     /* After the stop, answers do not count, and the worker may have freed their bytes. But a worker
@@ -33,8 +34,10 @@ static int relay_down(struct relay *r, const struct wire_head *h, const void *by
 {
     if (!team_has(&r->team, h))
         return post_unexpected(0, h, e);
-    if (team_post(&r->team, h, bytes) == 0)
+    if (team_post(&r->team, h, bytes) == 0) {
+        r->post->asked += h->kind != MESSAGE_PERSIST;
         return 0;
+    }
     struct wire_head fail = *h;
     fail.kind = MESSAGE_FAIL;
     fail.len = 0; /* out of memory */
@@ -139,6 +142,7 @@ static void relay_end(struct relay *r, struct err *e)
 int relay_run(struct post *post, unsigned threads, const struct unit_job *job, struct err *e)
 {
     struct relay r = {.post = post, .job = job};
+    post->asked = 0;
     int connected = relay_start(&r, threads, e);
     if (connected == 0)
         connected = relay_work(&r, e);

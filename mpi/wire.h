@@ -28,7 +28,8 @@ struct wire_ops {
     int (*host_sum)(uint32_t *v, unsigned n, struct err *e);
     /* Takes a copy; returns without waiting for the other side. */
     int (*send)(unsigned to, const struct wire_head *h, const void *bytes, struct err *e);
-    /* A message if one is there: *got. The bytes stay valid until the next call. */
+    /* A message if one is there: *got. The bytes stay valid until the next poll, aligned to eight.
+     */
     int (*poll)(bool *got, unsigned *from, struct wire_head *h, const void **bytes, struct err *e);
     /* Wait until all sends have left, then end MPI on this rank. */
     void (*end)(void);
