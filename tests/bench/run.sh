@@ -388,7 +388,7 @@ row_overhead() {
 
 # the engine with nothing to do: messages alone
 row_engine() {
-    local program=$build/bench_coordinator
+    local program=$build/bench_ceiling
     if [ ! -x "$program" ]; then
         echo "engine: left out, $program is not built"
         return 0
