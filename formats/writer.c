@@ -59,6 +59,18 @@ static int set_hints(const struct writer_params *p, struct file *f, struct err *
     return set_extent_size(p, f, e);
 }
 
+/* An image so large is for many ranks, and all of them ask rank 0 for chunks: it can give out some
+ * 500,000 a second. */
+#define LARGE_IMAGE (4 * TIB)
+#define LARGE_CHUNK (4 * MIB)
+
+static void enlarge_chunks(struct writer *w, uint64_t size)
+{
+    bool placed = !w->in_place && !w->ops->part; /* else whole parts are whole chunks */
+    if (placed && size >= LARGE_IMAGE && w->chunk_size < LARGE_CHUNK)
+        w->chunk_size = num_down_to(LARGE_CHUNK, w->chunk_size);
+}
+
 int writer_open(const struct writer_ops *ops, const struct writer_params *p, struct writer **out,
                 struct err *e)
 {
@@ -66,6 +78,7 @@ int writer_open(const struct writer_ops *ops, const struct writer_params *p, str
         return -1;
     if (!(*out)->ops)
         (*out)->ops = ops;
+    enlarge_chunks(*out, p->size);
     return 0;
 }
 

@@ -229,8 +229,11 @@ static bool is_remote(const struct conversion *c)
 static void fit_memory(const struct conversion *c, const struct conversion_crew *crew,
                        struct unit_job *job)
 {
-    uint64_t memory = c->o->memory ? c->o->memory : CONVERT_MEMORY_DEFAULT;
     uint32_t packed_max = target_packed_max(&c->target);
+    /* images of many TiB have larger chunks than others */
+    uint64_t usual = num_max(MIB, c->target.block_size);
+    uint64_t times = num_max(c->target.chunk_size / usual, 1);
+    uint64_t memory = c->o->memory ? c->o->memory : CONVERT_MEMORY_DEFAULT * times;
     uint64_t chunk = c->target.chunk_size * (packed_max ? 2 : 1);
     uint64_t half = memory / 2; /* the other half is for tables, pages and maps */
     uint64_t block = source_largest_block(&c->source); /* a worker's decoder: in and out */

@@ -60,7 +60,8 @@ struct convert_options {
     bool verify;                 /* read the output back and compare before it gets its name */
     bool is_dd;                  /* the words for a target that cannot be made are those of dd */
     struct file_stripes stripes; /* --stripe-count, --stripe-size: of the target's files */
-    uint64_t memory;             /* --memory; 0 = CONVERT_MEMORY_DEFAULT */
+    uint64_t memory;             /* --memory; 0 = CONVERT_MEMORY_DEFAULT, four times that for images
+                                  * of 4 TiB and more */
     bool resume;                 /* keep a journal, and go on with what an earlier run left */
     double time_limit;           /* seconds; 0 = none. With resume: stop before they are over */
 };
