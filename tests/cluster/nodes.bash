@@ -9,7 +9,7 @@
 #   on_hosts MPI N CMD...    under mpirun on n0: one rank each on n0 to n(N-1)
 #   node_crash NODE          all its processes die at once; node_start NODE NUMBER: a new one
 #   node_cut NODE            its packets are dropped, its link stays up; node_join NODE undoes it
-#   node_pids NODE NAME      processes of that name there, as the machine numbers them
+#   node_pids NODE NAME...   processes of these names there, as the machine numbers them
 # shellcheck shell=bash
 
 declare -A node_pid=()
@@ -90,9 +90,9 @@ END
     for ((i = 0; i < n; i++)); do echo "10.77.0.$((10 + i)) n$i" >>"$d/hosts"; done
 }
 
-# What runs first in a node (tcp_retries2: what is sent to a silent host fails after some 10 seconds,
-# not after 15 minutes; launchers wait for that): private folders, with the folders that are needed put back where they
-# were (T is in /dev/shm, a build folder may be in /tmp).
+# What runs first in a node: private folders, with the folders that are needed put back where they
+# were (T is in /dev/shm, a build folder may be in /tmp). tcp_retries2: what is sent to a silent host
+# fails after some 10 seconds, not after 15 minutes; launchers wait for that.
 node_init='
     hostname "$1"
     exec 7<"$2" 8<"$3"
@@ -117,6 +117,8 @@ node_start() {
         [ ! -e "$T/nodes/$n.ready" ] || break
         sleep 0.05
     done
+    # what has crashed may take a while to let go of its network
+    in_switch ip link del "v$n" 2>/dev/null || true
     # a fixed address of the card: else peers remember that of a node that has crashed
     in_switch ip link add "v$n" type veth peer name eth0 netns "${node_pid[$n]}" \
         address "$(printf '02:00:00:00:00:%02x' "$number")"
@@ -163,10 +165,13 @@ node_join() {
 }
 
 node_pids() {
-    local ns pid
+    local ns pid name
     ns=$(readlink "/proc/${node_pid[$1]}/ns/pid")
-    for pid in $(pgrep -x "$2" || true); do
-        [ "$(readlink "/proc/$pid/ns/pid" 2>/dev/null)" != "$ns" ] || echo "$pid"
+    shift
+    for name; do
+        for pid in $(pgrep -x "$name" || true); do
+            [ "$(readlink "/proc/$pid/ns/pid" 2>/dev/null)" != "$ns" ] || echo "$pid"
+        done
     done
 }
 
