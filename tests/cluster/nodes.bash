@@ -92,7 +92,7 @@ END
 
 # What runs first in a node: private folders, with the folders that are needed put back where they
 # were (T is in /dev/shm, a build folder may be in /tmp). tcp_retries2: what is sent to a silent host
-# fails after some 10 seconds, not after 15 minutes; launchers wait for that.
+# fails after some 6 seconds, not after 15 minutes; launchers wait for that.
 node_init='
     hostname "$1"
     exec 7<"$2" 8<"$3"
@@ -103,7 +103,7 @@ node_init='
     exec 7<&- 8<&-
     mount --bind "$2/nodes/hosts" /etc/hosts
     ip link set lo up
-    echo 5 >/proc/sys/net/ipv4/tcp_retries2
+    echo 4 >/proc/sys/net/ipv4/tcp_retries2
     : >"$2/nodes/$1.ready"
     trap : TERM
     while :; do sleep 1000 & wait; done'
