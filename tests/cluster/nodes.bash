@@ -17,7 +17,7 @@ switch_pid=
 
 # Namespaces end with their first process; that one ends with this script, however it ends.
 held() {
-    setpriv --pdeathsig KILL unshare --kill-child --fork --propagation private "$@" \
+    setpriv --pdeathsig KILL unshare --kill-child --fork --propagation unchanged "$@" \
         </dev/null >/dev/null 2>>"$T/nodes/log" &
 }
 
@@ -36,8 +36,8 @@ need_nodes() {
     need_ours
     need ip nsenter unshare setpriv ssh ssh-keygen /usr/sbin/sshd
     [ "$(id -u)" = 0 ] || skip "hosts by namespaces need root"
-    unshare --net --uts --ipc --pid --mount --fork --mount-proc ip link set lo up 2>/dev/null ||
-        skip "this machine does not let us make namespaces"
+    unshare --net --uts --ipc --pid --mount --fork --propagation unchanged ip link set lo up \
+        2>/dev/null || skip "this machine does not let us make namespaces"
 }
 
 in_switch() {
@@ -45,7 +45,7 @@ in_switch() {
 }
 
 switch_up() {
-    held --net --mount sleep infinity
+    held --net sleep infinity
     switch_pid=$(held_pid $!)
     in_switch ip link set lo up
     in_switch ip link add br0 type bridge
@@ -66,6 +66,7 @@ UsePAM no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 UseDNS no
+AcceptEnv HWLOC_HIDE_ERRORS
 MaxStartups 200
 MaxSessions 200
 ClientAliveInterval 3
@@ -79,6 +80,7 @@ Host *
  UserKnownHostsFile $d/known_hosts
  StrictHostKeyChecking yes
  BatchMode yes
+ SendEnv HWLOC_HIDE_ERRORS
  ConnectTimeout 5
  ServerAliveInterval 3
  ServerAliveCountMax 3
@@ -90,11 +92,26 @@ END
     for ((i = 0; i < n; i++)); do echo "10.77.0.$((10 + i)) n$i" >>"$d/hosts"; done
 }
 
-# What runs first in a node: private folders, with the folders that are needed put back where they
-# were (T is in /dev/shm, a build folder may be in /tmp). tcp_retries2: what is sent to a silent host
-# fails after some 6 seconds, not after 15 minutes; launchers wait for that.
+# What runs first in a node. Its root is a copy of what is mounted here, so nothing that is mounted in
+# it is seen outside, and it does not matter whether we run in a chroot ourselves (whose / is often no
+# mount point). The mount that it stands in is made its own first: T will be removed, and must not
+# hold the machine's files then.
+node_root='
+    set -e
+    mkdir -p "$3/nodes/$2.root"
+    mount --make-rprivate / 2>/dev/null || mount --make-private "$(stat -c %m "$3")"
+    mount --rbind / "$3/nodes/$2.root"
+    mount --make-rprivate "$3/nodes/$2.root"
+    exec chroot "$3/nodes/$2.root" bash -c "$1" node "$2" "$3" "$4"'
+
+# Then: private folders, with the folders that are needed put back where they were (T is in /dev/shm,
+# a build folder may be in /tmp). tcp_retries2: what is sent to a silent host fails after some 6
+# seconds, not after 15 minutes; launchers wait for that.
 node_init='
+    set -e
     hostname "$1"
+    mount -t proc proc /proc
+    [ -e /sys/class ] || mount -t sysfs sysfs /sys 2>/dev/null || true
     exec 7<"$2" 8<"$3"
     for f in /tmp /run /dev/shm; do mount -t tmpfs -o size=2g tmpfs $f; done
     mkdir -p "$2" "$3" /run/sshd /run/lock /run/munge
@@ -106,15 +123,18 @@ node_init='
     echo 4 >/proc/sys/net/ipv4/tcp_retries2
     : >"$2/nodes/$1.ready"
     trap : TERM
+    set +e
     while :; do sleep 1000 & wait; done'
 
 node_start() {
     local n=$1 number=$2 i
     rm -f "$T/nodes/$n.ready"
-    held --net --uts --ipc --pid --mount --mount-proc bash -c "$node_init" node "$n" "$T" "$TESTS/.."
-    node_pid[$n]=$(held_pid $!)
-    for ((i = 0; i < 100; i++)); do
+    held --net --uts --ipc --pid --mount bash -c "$node_root" root "$node_init" "$n" "$T" "$TESTS/.."
+    node_pid[$n]=$(held_pid $!) || skip "no host by namespaces: $(tail -n 1 "$T/nodes/log")"
+    for ((i = 0; i < 200; i++)); do
         [ ! -e "$T/nodes/$n.ready" ] || break
+        kill -0 "${node_pid[$n]}" 2>/dev/null ||
+            { unset "node_pid[$n]"; skip "no host by namespaces: $(tail -n 1 "$T/nodes/log")"; }
         sleep 0.05
     done
     # what has crashed may take a while to let go of its network
@@ -143,12 +163,13 @@ nodes_down() {
     for n in "${!node_pid[@]}"; do kill -9 "${node_pid[$n]}" 2>/dev/null; done
     [ -z "$switch_pid" ] || kill -9 "$switch_pid" 2>/dev/null
     sleep 0.3 # the scratch folder is removed next: no one may still write there
+    rmdir "$T"/nodes/*.root || KEEP=1 # never, or what is removed next were the machine's files
 }
 
 on_node() {
     local n=$1
     shift
-    nsenter -t "${node_pid[$n]}" -n -u -i -p -m --wd="$PWD" -- "$@"
+    nsenter -t "${node_pid[$n]}" -n -u -i -p -m -r --wdns="$PWD" -- "$@"
 }
 
 node_crash() {

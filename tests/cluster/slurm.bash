@@ -17,8 +17,10 @@ need_slurm() {
     need slurmctld slurmd sbatch srun munged
 }
 
+# The cgroup plugin is not used, but slurmd would look for what it needs.
 slurm_conf() {
     local s=$T/slurm n=$1
+    echo CgroupPlugin=cgroup/v1 >"$s/cgroup.conf"
     cat >"$s/slurm.conf" <<END
 ClusterName=test
 SlurmctldHost=n0
@@ -64,11 +66,13 @@ slurm_node() {
     mkdir -p "$s/spool-$n" "$s/tmp-$n"
     on_node "$n" munged --force --key-file="$s/munge.key" --socket=/run/munge/munge.socket.2 \
         --pid-file=/run/munge/munged.pid --seed-file=/run/munge/seed --log-file="$s/munged-$n.log" \
-        2>>"$T/nodes/log"
+        2>>"$T/nodes/log" || skip "munged does not start here: $(tail -n 1 "$T/nodes/log")"
     if [ "$n" = n0 ]; then
-        on_node n0 env SLURM_CONF="$s/slurm.conf" slurmctld
+        on_node n0 env SLURM_CONF="$s/slurm.conf" slurmctld ||
+            skip "slurmctld does not start here: $(tail -n 1 "$s/slurmctld.log")"
     fi
-    on_node "$n" env SLURM_CONF="$s/slurm.conf" slurmd
+    on_node "$n" env SLURM_CONF="$s/slurm.conf" slurmd ||
+        skip "slurmd does not start here: $(grep error "$s/slurmd-$n.log" | tail -n 2 | tr '\n' ' ')"
 }
 
 slurm_up() {
