@@ -53,7 +53,9 @@ nodes_here() {
 
 launcher_here() {
     if [ -n "${SLURM_JOB_ID:-}" ] && [[ $(srun --mpi=list 2>&1) == *pmix* ]]; then
-        echo "srun --mpi=pmix --kill-on-bad-exit=0 --distribution=cyclic -n %n" \
+        # one method to wait for all ranks: see slurm-one.sbatch
+        echo "env SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-tree}" \
+            "srun --mpi=pmix --kill-on-bad-exit=0 --distribution=cyclic -n %n" \
             ${SLURM_CPUS_PER_TASK:+"--cpus-per-task=$SLURM_CPUS_PER_TASK"}
         return
     fi

@@ -374,6 +374,11 @@ static void engine_say_end(struct engine *g, int *exit_code)
         *exit_code = 1;
 }
 
+bool engine_is_broken(const struct engine *g)
+{
+    return g->post.broken;
+}
+
 int engine_end(struct engine *g, int exit_code)
 {
     engine_say_end(g, &exit_code);

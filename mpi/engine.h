@@ -47,6 +47,9 @@ int engine_agree(struct engine *g, int status, struct err *e);
  * the same; *e is set on rank 0 only. No rank is left waiting, whatever failed. */
 int engine_run(struct engine *g, const struct unit_job *job, struct err *e);
 
+/* Was another rank lost? Then nothing can be told to any rank. */
+bool engine_is_broken(const struct engine *g);
+
 /* End: every rank returns rank 0's exit code (from mpirun and srun too). Frees g. */
 int engine_end(struct engine *g, int exit_code);
 

@@ -155,7 +155,9 @@ static enum convert_status convert_flow(struct command_run *r, const struct conv
         convert_tell_output(report.removed, "removed", e);
     if (report.kept[0] && !report.stopped)
         convert_tell_output(report.kept, "kept: the same command goes on", e);
-    return report.stopped ? CONVERT_STOPPED : CONVERT_FAILED;
+    /* a lost rank is no fault of the image: the others may go on without it */
+    bool again = report.stopped || (report.kept[0] && engine_is_broken(r->engine));
+    return again ? CONVERT_STOPPED : CONVERT_FAILED;
 }
 
 /* The hash that --hash or --verify needs. */
@@ -251,7 +253,9 @@ static int convert_main(struct command_run *r)
 static const struct exit_status convert_statuses[] = {
     {CONVERT_DONE, "The output is complete"},
     {CONVERT_FAILED, "The output could not be made, or the command line is wrong"},
-    {CONVERT_STOPPED, "With --resume: stopped by a signal or the time limit; run it again"},
+    {CONVERT_STOPPED,
+     "With --resume: stopped by a signal or the time limit, or another rank was lost; run it "
+     "again"},
     {0},
 };
 

@@ -337,9 +337,11 @@ static enum fleet_status run_all(struct fleet *f)
         fleet_show_end(&f->show);
     if (!status && first)
         status = end_run(f, &summary, &e);
-    if (status)
-        return command_fail(&e);
-    return codes[summary.status];
+    if (!status)
+        return codes[summary.status];
+    command_fail(&e);
+    /* a lost rank is no fault of the images: the others may go on without it */
+    return engine_is_broken(f->run->engine) ? FLEET_EXIT_STOPPED : FLEET_EXIT_FAILED;
 }
 
 static enum fleet_status fleet_go(struct fleet *f)
@@ -397,7 +399,8 @@ static const struct exit_status fleet_statuses[] = {
     {FLEET_EXIT_DONE, "All images are done, some maybe by an earlier run"},
     {FLEET_EXIT_FAILED,
      "An image has failed, or nothing was begun: the command line or the manifest is wrong"},
-    {FLEET_EXIT_STOPPED, "Stopped by a signal or the time limit; run it again"},
+    {FLEET_EXIT_STOPPED,
+     "Stopped by a signal or the time limit, or another rank was lost; run it again"},
     {0},
 };
 

@@ -1,7 +1,7 @@
 # Sourced by the scripts that end a part of the cluster while it converts.
 #
 #   interrupt MPI WHAT SECONDS COMMAND...   start a conversion on three hosts, let COMMAND break it,
-#                                           and see that all ends in that time as it should
+#                                           and see that all ends in that time as it should; sets rc
 #   again MPI N                             the same command on N hosts: it goes on, and ends right
 #
 # resume=() leaves --resume out: then nothing is kept, and `again` begins anew.
@@ -42,8 +42,9 @@ left() {
 }
 
 interrupt() {
-    local mpi=$1 what=$2 limit=$3 i job rc=0 start
+    local mpi=$1 what=$2 limit=$3 i job start
     shift 3
+    rc=0
     cp "$T/before" "$T/target"
     rm -f "$T/target.mpi-img-part" # a killed run leaves it
     on_hosts "$mpi" 3 "$IMG" convert "${resume[@]}" --threads 1 -r 4M -f raw -O qcow2 \

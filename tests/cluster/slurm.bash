@@ -12,6 +12,9 @@
 
 JOBS=${JOBS:-$TESTS/../jobs}
 
+# See jobs/slurm-one.sbatch.
+export SLURM_PMIX_FENCE=tree
+
 need_slurm() {
     need_nodes
     need slurmctld slurmd sbatch srun munged

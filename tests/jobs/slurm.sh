@@ -23,8 +23,8 @@ one=$JOBS/slurm-one.sbatch
 program 0
 try bash "$one" disk.raw 'a target' -f raw -O qcow2 -o 'a=b c'
 is "done" 0 $rc
-is "started" "--mpi=pmix --kill-on-bad-exit=0 --cpus-per-task=3 mpi-img convert" \
-    "$(called srun | grep convert | cut -d' ' -f1-5)"
+is "started" "--mpi=pmix --kill-on-bad-exit=0 --wait=60 --cpus-per-task=3 mpi-img convert" \
+    "$(called srun | grep convert | cut -d' ' -f1-6)"
 is "converted" "convert -f raw -O qcow2 -o a=b c --resume disk.raw a target" "$(head -n 1 ran)"
 is "told the job's end" "end=$(date -d 2030-01-02T03:04:05 +%s)" "$(tail -n 1 ran)"
 is "not requeued when done" "" "$(called scontrol)"
@@ -41,6 +41,12 @@ for code in 1 2 137; do
     is "failed" $code $rc
     is "not requeued after $code" "" "$(called scontrol)"
 done
+
+program 0
+: >target.mpi-img-part
+try bash "$one" disk.raw target
+is "srun says 0, but it is unfinished" "1 " "$rc $(called scontrol)"
+rm target.mpi-img-part
 
 program 75
 SLURM_RESTART_COUNT=3 RESTARTS=3 try bash "$one" disk.raw target
