@@ -1,7 +1,7 @@
 #!/bin/bash
 # Conversions under Slurm that are stopped, in all ways in which Slurm does that, and go on: by the
 # signal before the time is over, to the ranks and to the batch script; by the end of the job, which
-# they know; by scancel; by scontrol requeue; a task of an array alone. What the batch script sees is
+# they know; by scancel; by scontrol requeue; a task of an array alone; a fleet. What the batch script sees is
 # exit code 75; it puts the job back into the queue. The bytes are those of a run that was not
 # disturbed. All at once: Slurm looks only every 30 seconds who must be signalled.
 . "$(dirname "$0")/../lib.sh"
@@ -22,9 +22,10 @@ good "$IMG" convert -f raw -O qcow2 source right
 # A conversion takes 40 s until it has been put back. Little is in flight: that is finished first.
 cat >program <<END
 #!/bin/sh
-if [ "\$1,\${SLURM_RESTART_COUNT:-0}" = convert,0 ]; then
+if [ "\${SLURM_RESTART_COUNT:-0}" = 0 ]; then
+    command=\$1
     shift
-    exec "$(readlink -f "$IMG")" convert -r 3M --threads 1 "\$@"
+    exec "$(readlink -f "$IMG")" "\$command" -r 3M --threads 1 "\$@"
 fi
 exec "$(readlink -f "$IMG")" "\$@"
 END
@@ -93,12 +94,25 @@ END
 submit task%a.out -N 2 --array=0-1 --requeue --open-mode=append array.sbatch
 array=$id
 
+# 7. a fleet, of which the first image is shared out
+mkdir fleet
+for ((i = 0; i < 4; i++)); do
+    head -c $((8 * MIB)) /dev/urandom >"small.$i"
+    echo "{\"source\":\"small.$i\",\"source_format\":\"raw\",\"target\":\"fleet/$i\",\"target_format\":\"raw\"}"
+done >fleet.jsonl
+echo '{"source":"source","source_format":"raw","target":"fleet/large","target_format":"qcow2"}' >>fleet.jsonl
+submit fleet.out -N 2 "$JOBS/slurm-fleet.sbatch" fleet.jsonl --whole-below 16M
+fleet=$id
+
 wait_for 30 has_written_some requeued || bad "requeued: does not begin"
 slurm scontrol requeue "$requeued"
 wait_for 30 has_written_some cancelled || bad "cancelled: does not begin"
 slurm scancel "$cancelled"
 wait_for 30 has_written_some task1 || bad "task1: does not begin"
 slurm scancel --signal=USR2 "${array}_1"
+
+wait_for 30 has_written_some fleet/large || bad "fleet: does not begin: $(cat fleet.out)"
+slurm scancel --signal=USR2 "$fleet"
 
 job_ended "$cancelled" 30
 checked
@@ -109,6 +123,13 @@ PROGRAM=$IMG submit cancelled.out -N 2 "$one" source cancelled -f raw -O qcow2
 right_one cancelled "$id" 0
 
 right_one requeued "$requeued" 1
+job_ended "$fleet" 60
+checked
+[ "$ended" = "COMPLETED 0:0" ] && [ "$(restarts "$fleet")" -gt 0 ] || bad "fleet: $ended: $(cat fleet.out)"
+cmp fleet/large right || bad "fleet: other bytes"
+for ((i = 0; i < 4; i++)); do cmp "fleet/$i" "small.$i" || bad "fleet, $i: other bytes"; done
+[ "$(ls -A fleet | wc -l)" = 5 ] || bad "fleet: left behind: $(ls -A fleet)"
+echo "fleet: $ended, put back $(restarts "$fleet") times, $((SECONDS - begin)) s"
 right_one end "$end" 1
 grep -q "Stopped before the time is over" end.out || bad "end: $(cat end.out)"
 right_one task1 "${array}_1" 1

@@ -62,6 +62,13 @@ END
 submit array.out.%a --array=0-5%3 -N 2 array.sbatch
 array=$id
 
+# An array that shares out a manifest.
+for ((i = 0; i < 7; i++)); do
+    echo "{\"source\":\"guest\",\"source_format\":\"raw\",\"target\":\"many.$i\",\"target_format\":\"qcow2\"}"
+done >many.jsonl
+PROGRAM=$IMG submit many.out.%a --array=0-2 -N 1 "$JOBS/slurm-array.sbatch" many.jsonl
+many=$id
+
 for n in "${!ids[@]}"; do
     job_ended "${ids[n]}" 60
     how=${words[n]:-by itself}
@@ -77,6 +84,15 @@ for ((i = 0; i < 6; i++)); do
     checked
     [ "$ended" = "COMPLETED 0:0" ] && cmp "array.$i" alone ||
         bad "task $i: $ended: $(cat "array.out.$i")"
+done
+
+for ((i = 0; i < 3; i++)); do
+    job_ended "${many}_$i" 60
+    checked
+    [ "$ended" = "COMPLETED 0:0" ] || bad "part $i of the manifest: $ended: $(cat "many.out.$i")"
+done
+for ((i = 0; i < 7; i++)); do
+    cmp "many.$i" alone || bad "image $i of the manifest: other bytes than alone"
 done
 
 # Without any MPI the ranks would not know of each other: one of them works, the others are refused.
