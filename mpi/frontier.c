@@ -24,8 +24,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-/* A ring of this many costs some MiB, and is far more than there are workers' slots. */
-#define WINDOW_MAX ((uint64_t)1 << 16)
+/* A ring of this many costs some MiB: what 32,000 workers with four slots each have, twice. */
+#define WINDOW_MAX ((uint64_t)1 << 18)
 
 int frontier_init(struct frontier *f, uint64_t window, struct err *e)
 {
