@@ -75,9 +75,10 @@ int table_writer_place(struct table_writer *t, uint64_t index, uint64_t host, st
 int table_writer_set(struct table_writer *t, uint64_t block, unsigned word, uint64_t raw,
                      struct err *e)
 {
-    if (!t->is_open || block / t->p.table_entries != t->index)
+    uint64_t entry = block - t->index * t->p.table_entries;
+    if (!t->is_open || entry >= t->p.table_entries)
         return err_set(e, EINVAL, "Block %llu has no open table", (unsigned long long)block);
-    size_t at = block % t->p.table_entries * t->p.words + word;
+    size_t at = entry * t->p.words + word;
     table_store(t->p.format, t->open + at * t->p.format->entry_size, raw);
     return 0;
 }

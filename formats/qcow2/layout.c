@@ -67,10 +67,11 @@ int qcow2_layout_alloc(const struct qcow2_layout *l, struct cursor *c, uint64_t 
 {
     if (layout_count(l, c, 1, out, e))
         return -1;
-    if (n > (HOST_MAX - c->end) / l->cluster)
+    uint64_t bytes;
+    if (!num_mul(n, l->cluster, &bytes) || bytes > HOST_MAX - c->end)
         return err_set(e, EFBIG, "File too large");
     *host = c->end;
-    c->end += n * l->cluster;
+    c->end += bytes;
     return layout_count(l, c, 0, out, e);
 }
 
@@ -114,9 +115,9 @@ uint64_t qcow2_layout_full_end(const struct qcow2_layout *l)
 static int place_table(const struct qcow2_layout *l, uint64_t block, struct cursor *c,
                        struct placing *out, struct err *e)
 {
-    uint64_t table = block / l->l2_entries;
-    if (table < c->tables)
+    if (block < c->tables * l->l2_entries)
         return 0;
+    uint64_t table = block / l->l2_entries;
     c->tables = table + 1;
     uint64_t host;
     if (qcow2_layout_alloc(l, c, 1, &host, out, e))
