@@ -4,6 +4,7 @@
  * take. So a few processes ask of rank 0 what a thousand hosts would.
  *
  *   mpirun -n 4 bench_feed [-n RANKS] [-t WORKERS] [-c CHUNK_MIB] [-g GB_S] [-d DEPTH] [-s SECONDS]
+ *       [-v SPREAD] [-f FORMAT]
  *
  * RANKS ranks of WORKERS workers, each rank moving GB_S gigabytes a second if it never waits for
  * rank 0. Printed: the units a second that this asks for and what came of it, how long rank 0 took
@@ -23,10 +24,10 @@
 #include "mpi/module.h"
 #include "mpi/parcel.h"
 #include "mpi/pulse.h"
+#include "tests/bench/null_placer.h"
 
 #define CLUSTER    (64 * KIB)
 #define HEAD       24 /* of a chunk's report */
-#define CURSOR     48
 #define WORDS_MAX  4096
 #define DEPTH_MAX  16
 #define WARM       2.0
@@ -35,9 +36,10 @@
 struct settings {
     unsigned ranks, workers, chunk, depth;
     double rate, seconds, spread;
+    const char *format; /* that is placed; NULL: none */
 };
 
-static struct settings set = {1000, 32, 4, 4, 1.0, 10, 0.2};
+static struct settings set = {1000, 32, 4, 4, 1.0, 10, 0.2, NULL};
 static const struct wire_ops *wire; /* the real one */
 static unsigned processes;
 static uint64_t sent, received; /* by rank 0, messages of the wire */
@@ -99,7 +101,8 @@ struct feed_job {
     double start;
     unsigned looks;
     bool over;
-    uint64_t at[CURSOR / sizeof(uint64_t)];
+    struct placer *placer; /* NULL: nothing is placed */
+    struct cursor at;
 };
 
 static enum unit_next feed_next(void *ctx, uint64_t *unit, struct err *e)
@@ -114,18 +117,20 @@ static enum unit_place feed_place(void *ctx, uint64_t unit, const struct blob *n
                                   struct blob *grant, struct err *e)
 {
     struct feed_job *j = ctx;
-    (void)unit, (void)e;
-    j->at[0] += need->len;
-    *grant = (struct blob){j->at, sizeof j->at};
+    const need_t *needs = (const need_t *)((const char *)need->data + HEAD);
+    if (j->placer &&
+        placer_place(j->placer, unit, needs, (need->len - HEAD) / sizeof *needs, &j->at, e) < 0)
+        return PLACE_FAILED;
+    *grant = (struct blob){&j->at, sizeof j->at};
     return PLACE_GO_ON;
 }
 
 static int feed_collect(void *ctx, uint64_t unit, const struct blob *done, struct err *e)
 {
     struct feed_job *j = ctx;
-    (void)unit, (void)done, (void)e;
+    (void)done;
     j->collected++;
-    return 0;
+    return j->placer ? placer_done(j->placer, unit, NULL, 0, e) : 0;
 }
 
 static double cpu_seconds(void)
@@ -165,11 +170,11 @@ static void print(const struct feed_job *j, unsigned pace)
     double wall = j->last.wall - j->first.wall, cpu = j->last.cpu - j->first.cpu;
     double asked = set.ranks * set.rate * 1e9 / (double)(set.chunk * MIB);
     printf("%u ranks of %u workers, %.2f GB/s a rank, chunks of %u MiB, depth %u: asked %.0f "
-           "units/s, did %.0f (%.0f %%), %.2f us and %.2f in, %.2f out a unit, busy %.0f %% -> "
+           "units/s, %s, did %.0f (%.0f %%), %.2f us and %.2f in, %.2f out a unit, busy %.0f %% -> "
            "%.0f GB/s; pace %u\n",
-           set.ranks, set.workers, set.rate, set.chunk, set.depth, asked, n / wall,
-           100 * n / wall / asked, cpu / n * 1e6,
-           (double)(j->last.received - j->first.received) / n,
+           set.ranks, set.workers, set.rate, set.chunk, set.depth, asked,
+           set.format ? set.format : "nothing placed", n / wall, 100 * n / wall / asked,
+           cpu / n * 1e6, (double)(j->last.received - j->first.received) / n,
            (double)(j->last.sent - j->first.sent) / n, 100 * cpu / wall,
            1e-9 * n / wall * (double)(set.chunk * MIB), pace);
 }
@@ -182,7 +187,14 @@ static int feed(struct err *e)
         return -1;
     for (unsigned i = 0; i < set.ranks; i++)
         threads[1 + i] = set.workers;
-    struct feed_job j = {.start = pulse_now()};
+    struct feed_job j = {0};
+    struct writer *w;
+    uint64_t size = set.chunk < 4 ? 4 * TIB - MIB : 64 * TIB;
+    if (set.format && null_placer_new(set.format, "", size, false, &w, &j.placer, e) < 0)
+        return -1;
+    if (set.format && w->chunk_size != set.chunk * MIB)
+        return err_set(e, 0, "Images of this format have no chunks of %u MiB", set.chunk);
+    j.start = pulse_now();
     const struct unit_job job = {.ctx = &j,
                                  .depth = set.depth,
                                  .next = feed_next,
@@ -227,7 +239,7 @@ struct busy {
 static struct rank *ranks;
 static struct busy *heap;
 static unsigned n_heap, ended;
-static uint64_t need[WORDS_MAX];
+static need_t need[WORDS_MAX]; /* HEAD, then words */
 
 static double ready(unsigned i)
 {
@@ -395,6 +407,8 @@ static int others_answer(double now, struct err *e)
 
 static int others(struct err *e)
 {
+    for (unsigned i = 0; i < WORDS_MAX; i++)
+        need[i] = NEED_PLAIN;
     ranks = mem_new(each, sizeof *ranks, e);
     heap = mem_new((size_t)each * set.workers, sizeof *heap, e);
     if (!ranks || !heap)
@@ -419,7 +433,7 @@ static int others(struct err *e)
 static int settings_parse(int argc, char **argv)
 {
     int c;
-    while ((c = getopt(argc, argv, "n:t:c:g:d:s:v:")) >= 0) {
+    while ((c = getopt(argc, argv, "n:t:c:g:d:s:v:f:")) >= 0) {
         double v = strtod(optarg ? optarg : "", NULL);
         switch (c) {
         case 'n':
@@ -436,6 +450,9 @@ static int settings_parse(int argc, char **argv)
             break;
         case 'd':
             set.depth = (unsigned)v;
+            break;
+        case 'f':
+            set.format = optarg;
             break;
         case 'v':
             set.spread = v;
@@ -477,7 +494,7 @@ int main(int argc, char **argv)
     static struct err e;
     if (settings_parse(argc, argv) < 0) {
         fprintf(stderr, "bench_feed [-n RANKS] [-t WORKERS] [-c CHUNK_MIB] [-g GB_S] [-d DEPTH] "
-                        "[-s SECONDS]\n");
+                        "[-s SECONDS] [-v SPREAD] [-f FORMAT]\n");
         return 2;
     }
     if (run(&e) < 0) {

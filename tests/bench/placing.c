@@ -16,11 +16,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "flow/place.h"
-#include "formats/format.h"
-#include "io/file.h"
-
-#define MEMORY (128 * MIB)
+#include "tests/bench/null_placer.h"
 
 struct settings {
     const char *format, *options;
@@ -83,30 +79,9 @@ static int all_chunks(const struct settings *s, const struct writer *w, struct p
 
 static int run(const struct settings *s, struct err *e)
 {
-    const struct format *format = format_find(s->format);
-    if (!format || !format->writer)
-        return err_set(e, 0, "No format '%s' to write", s->format);
-    const struct option_def *const tables[] = {format->create_options, NULL};
-    struct options *o = options_new(tables, e);
-    if (!o || options_parse(o, s->options, NULL, e) < 0)
-        return -1;
-    json_t *spec = json_pack("{s:s}", "driver", "null-co");
-    const struct file_options fo = {.write = true, .create = FILE_CREATE_NEW};
-    struct file *file;
-    if (file_open(spec, &fo, &file, e) < 0)
-        return -1;
-    const struct writer_params params = {.options = o,
-                                         .size = s->size,
-                                         .file = file,
-                                         .path = "nothing",
-                                         .compress = s->packed != 0,
-                                         .memory = MEMORY,
-                                         .first = true};
     struct writer *w;
-    struct pages *pages;
     struct placer *placer;
-    if (writer_open(format->writer, &params, &w, e) < 0 || pages_new(file, &pages, e) < 0 ||
-        placer_new(w, file, pages, &placer, e) < 0)
+    if (null_placer_new(s->format, s->options, s->size, s->packed != 0, &w, &placer, e) < 0)
         return -1;
     uint64_t chunks = s->size / w->chunk_size;
     double spent = 0;
