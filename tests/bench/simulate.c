@@ -9,7 +9,7 @@
  *   -d  chunks that a worker may hold (4)               -c  chunk sizes, a curve each (1,4,16)
  *   -k  a worker's milliseconds of CPU for a MiB (2.5: raw to qcow2 -c; 0.6 without -c)
  *   -g  what a rank's storage gives it (1 GB/s)         -S  what all have together (no limit)
- *   -u  rank 0's time for a chunk's messages (0.8)      -b  and for each of its clusters (0.028)
+ *   -u  rank 0's time for a chunk's messages (0.8)      -b  and for each of its clusters (0.022)
  *   -m  rank 0's time for a message of the wire (1.0: shared memory; some 4 over TCP)
  *   -l  a message's way (20)                            -z  the longest nap of who waits (1000)
  *   -v  how much chunks differ, 0 to 1 (0.2)            -P  each message by itself, no parcels
@@ -64,7 +64,7 @@ static struct {
          .storage = 1,
          .all = INFINITY,
          .unit = 0.8,
-         .cluster = 0.028,
+         .cluster = 0.022,
          .message = 1.0,
          .way = 20,
          .nap = 1000,
@@ -510,7 +510,7 @@ static struct outcome simulate(unsigned ranks, double mib)
             break;
     }
     double time = sim.last_time - sim.first_time, n = (sim.units / 6 * 5 - sim.units / 3);
-    struct outcome o = {n * mib * (double)MIB / time, sim.busy / time, sim.wire / n};
+    struct outcome o = {n * mib * (double)MIB / time, fmin(sim.busy / time, 1), sim.wire / n};
     while (n_heap)
         free(event_next().list.msg);
     sim_end();
