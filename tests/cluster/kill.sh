@@ -15,7 +15,7 @@ cd "$T"
 KILLS=${KILLS:-8}
 export MPI_IMG_RANK_TIMEOUT=6
 RANDOM=$SEED
-mapfile -t MPIS < <(mpis 2>/dev/null)
+read -ra MPIS <<<"$(mpis 2>/dev/null | tr '\n' ' ')"
 [ ${#MPIS[@]} -gt 0 ] || skip "no MPI"
 echo "seed $SEED, $KILLS kills, ${MPIS[*]}"
 
@@ -56,7 +56,7 @@ our_pids() {
 # kill_one NAME...: of those of these names
 kill_one() {
     local pids
-    mapfile -t pids < <(our_pids "$@")
+    read -ra pids <<<"$(our_pids "$@" | tr '\n' ' ')"
     [ ${#pids[@]} = 0 ] || kill -KILL "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null || true
 }
 
