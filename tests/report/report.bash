@@ -66,7 +66,7 @@ browser() {
     local url=$1
     shift
     rm -rf "$T/profile"
-    HOME=$T timeout 60 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$T/profile" \
+    HOME=$T timeout 240 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$T/profile" \
         --no-first-run --disable-background-networking --disable-component-update --disable-sync \
         --disable-dev-shm-usage --hide-scrollbars --host-resolver-rules="MAP * ~NOTFOUND" \
         --enable-logging=stderr --v=0 --log-net-log="$T/net" "$@" "$url" >"$T/dom" 2>"$T/console"
