@@ -18,8 +18,8 @@ uml_on u1 "cp $T/here/guest guest"
 
 # begun NAME: something of it is in the journal
 begun() {
-    local i
-    for ((i = 0; i < 150; i++)); do
+    local limit=$((SECONDS + 60))
+    while [ $SECONDS -lt $limit ]; do
         [ "$(uml_on u0 "stat -c %s $1.mpi-img-journal 2>/dev/null || echo 0")" -lt 1500 ] || return 0
         sleep 0.1
     done
@@ -33,7 +33,7 @@ die() {
         "$IMG" convert --resume -r 2M -f raw -O qcow2 guest "$1" >"$T/.out" 2>"$T/.err" &
     job=$!
     checked
-    begun "$1" || { bad "$1: does not begin: $(cat "$T/.err")"; return 1; }
+    begun "$1" || { kill $job; fail "$1: does not begin: $(uml_on u0 "ls -l") $(cat "$T"/uml/u*/*.err)"; }
     uml_crash "$2"
     for ((i = 0; i < 400; i++)); do
         kill -0 $job 2>/dev/null || break

@@ -25,7 +25,7 @@ need_uml() {
         skip "User-Mode Linux has no module nfsd"
     [ -n "$(launcher_of openmpi)" ] && [ -e "$BUILD/mpi-img-openmpi.so" ] || skip "no Open MPI"
     [ -c /dev/net/tun ] || skip "no /dev/net/tun"
-    [ "$(free_mib /dev/shm)" -gt 1200 ] || skip "/dev/shm has no room for the memory of the kernels"
+    [ "$(free_mib /dev/shm)" -gt 2100 ] || skip "/dev/shm has no room for the memory of the kernels"
 }
 
 # uml_scratch MIB: not in a folder that the kernels have one of their own for.
@@ -155,6 +155,7 @@ uml_wait() {
         sleep 0.1
     done
     head -n 40 "$T/uml/u$1.log" >&2
+    [ "$cases" = 0 ] || fail "User-Mode Linux does not come up again"
     skip "User-Mode Linux does not come up here"
 }
 
@@ -176,7 +177,8 @@ uml_up() {
 uml_down() {
     local u
     for u in "${!uml_pid[@]}"; do kill -9 "${uml_pid[$u]}" 2>/dev/null; done
-    nodes_down
+    [ -z "$switch_pid" ] || kill -9 "$switch_pid" 2>/dev/null
+    sleep 0.3 # the scratch folder is removed next: no one may still write there
 }
 
 uml_on() {
